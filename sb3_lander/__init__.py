@@ -1,0 +1,77 @@
+"""sb3-lander: train, evaluate and ship agents for ``LunarLanderContinuous`` with stock Stable-Baselines3.
+
+The modules, from the lowest to the highest; each imports only from those above it::
+
+    envs         the environment ids, the success flag, rendering without a display
+    symmetry     MirrorSymmetry: which observations and actions change sign or place
+    networks     the MLPs, and the distribution's mean and std heads
+    policies     SeparateActorCriticPolicy
+    vec_env      EnvPoolVecEnv, and when to use it
+    evaluation   fixed tasks -> EvaluationReport
+    benchmark    many seeds, statistics, comparison with a baseline
+    zoo          what touches rl_zoo3: register(), the run-folder reader
+    cli          python -m sb3_lander VERB
+
+Importing this package registers ``LunarLanderContinuous-v2`` with gymnasium and imports neither torch nor
+rl_zoo3; the public names below are imported when first used. Where the RL Zoo is already loaded (its
+``--gym-packages sb3_lander``), importing also registers the hyperparameters with it.
+"""
+
+from __future__ import annotations
+
+import importlib
+import sys
+from typing import TYPE_CHECKING, Any
+
+from sb3_lander.envs import ENV_IDS, SuccessWrapper, register_envs
+
+if TYPE_CHECKING:
+    from sb3_lander.evaluation import EvaluationReport, Task, evaluate, fixed_tasks
+    from sb3_lander.policies import SeparateActorCriticPolicy
+    from sb3_lander.symmetry import MirrorSymmetry
+    from sb3_lander.vec_env import EnvPoolVecEnv
+
+__version__ = "0.1.0"
+
+__all__ = [
+    "ENV_IDS",
+    "EnvPoolVecEnv",
+    "EvaluationReport",
+    "MirrorSymmetry",
+    "SeparateActorCriticPolicy",
+    "SuccessWrapper",
+    "Task",
+    "__version__",
+    "evaluate",
+    "fixed_tasks",
+]
+
+_HOME = {
+    "EnvPoolVecEnv": "vec_env",
+    "EvaluationReport": "evaluation",
+    "MirrorSymmetry": "symmetry",
+    "SeparateActorCriticPolicy": "policies",
+    "Task": "evaluation",
+    "evaluate": "evaluation",
+    "fixed_tasks": "evaluation",
+}
+
+
+def __getattr__(name: str) -> Any:
+    """Import a public name from its module on first use (PEP 562), so that torch loads only when needed."""
+    if name not in _HOME:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    value = getattr(importlib.import_module(f"{__name__}.{_HOME[name]}"), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)
+
+
+register_envs()
+if "rl_zoo3" in sys.modules:
+    from sb3_lander.zoo import register as _register
+
+    _register()

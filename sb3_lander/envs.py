@@ -1,0 +1,80 @@
+"""The environment ids of this package, the success flag, and rendering without a display."""
+
+from __future__ import annotations
+
+import os
+import sys
+from typing import Any, SupportsFloat
+
+import gymnasium as gym
+
+__all__ = ["ENV_IDS", "V2_ID", "V3_ID", "SuccessWrapper", "register_envs", "use_dummy_display_if_headless"]
+
+V2_ID = "LunarLanderContinuous-v2"
+"""The tutorial's id; gymnasium >= 1.0 dropped it, so :func:`register_envs` brings it back."""
+
+V3_ID = "LunarLanderContinuous-v3"
+"""Gymnasium's own id. Without wind, v2 and v3 are the same task (v3 mended the wind and the reset)."""
+
+ENV_IDS = (V2_ID, V3_ID)
+
+
+def register_envs() -> None:
+    """Register ``LunarLanderContinuous-v2`` with gymnasium, as the same simulator as v3.
+
+    Safe to call many times; an id that something else already registered is left as it is.
+    """
+    if V2_ID not in gym.registry:
+        v3 = gym.spec(V3_ID)
+        gym.register(
+            id=V2_ID,
+            entry_point=v3.entry_point,
+            kwargs=dict(v3.kwargs),
+            max_episode_steps=v3.max_episode_steps,
+            reward_threshold=v3.reward_threshold,
+        )
+
+
+def use_dummy_display_if_headless() -> None:
+    """Let ``render_mode="human"`` run where no display exists: SDL's dummy driver draws into memory.
+
+    Does nothing where there is a display, outside Linux, or where ``SDL_VIDEODRIVER`` is already set.
+    """
+    if sys.platform.startswith("linux") and not (os.environ.get("DISPLAY") or os.environ.get("WAYLAND_DISPLAY")):
+        os.environ.setdefault("SDL_VIDEODRIVER", "dummy")
+
+
+class SuccessWrapper(gym.Wrapper[Any, Any, Any, Any]):
+    """Set ``info["is_success"]`` on an episode's last step: was its return at least ``threshold``?
+
+    SB3 turns the flag into ``rollout/success_rate`` and ``eval/success_rate``. Rewards pass unchanged.
+
+    :param env: The environment to wrap; put it inside anything that scales the reward.
+    :param threshold: The return that counts as a success; the ``reward_threshold`` of the environment's
+        spec when None (200 for the lander).
+    :raises ValueError: If ``threshold`` is None and the environment declares none.
+    """
+
+    def __init__(self, env: gym.Env[Any, Any], threshold: float | None = None) -> None:
+        super().__init__(env)
+        if threshold is None:
+            threshold = None if env.spec is None else env.spec.reward_threshold
+        if threshold is None:
+            raise ValueError(
+                f"{env} declares no reward_threshold: say what counts as a success, SuccessWrapper(env, threshold=...)"
+            )
+        self.threshold = float(threshold)
+        self._episode_return = 0.0
+
+    def reset(self, *, seed: int | None = None, options: dict[str, Any] | None = None) -> tuple[Any, dict[str, Any]]:
+        """Start a new episode, with a return of zero."""
+        self._episode_return = 0.0
+        return super().reset(seed=seed, options=options)
+
+    def step(self, action: Any) -> tuple[Any, SupportsFloat, bool, bool, dict[str, Any]]:
+        """Step the environment; the last step's ``info`` carries ``is_success``."""
+        observation, reward, terminated, truncated, info = super().step(action)
+        self._episode_return += float(reward)
+        if terminated or truncated:
+            info["is_success"] = self._episode_return >= self.threshold
+        return observation, reward, terminated, truncated, info
