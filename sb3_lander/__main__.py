@@ -1,0 +1,9 @@
+"""``python -m sb3_lander``."""
+
+from __future__ import annotations
+
+import sys
+
+from sb3_lander.cli import main
+
+sys.exit(main())
