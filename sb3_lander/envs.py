@@ -45,7 +45,7 @@ def use_dummy_display_if_headless() -> None:
 
 
 class SuccessWrapper(gym.Wrapper[Any, Any, Any, Any]):
-    """Set ``info["is_success"]`` on an episode's last step: was its return at least ``threshold``?
+    """Set ``info["is_success"]`` on an episode's last step: whether its return was at least ``threshold``.
 
     SB3 turns the flag into ``rollout/success_rate`` and ``eval/success_rate``. Rewards pass unchanged.
 

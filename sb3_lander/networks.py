@@ -38,12 +38,14 @@ def activation_class(activation: str | type[nn.Module]) -> type[nn.Module]:
     if isinstance(activation, type) and issubclass(activation, nn.Module):
         return activation
     if not isinstance(activation, str) or activation.lower() not in ACTIVATIONS:
-        raise ValueError(f"activation_fn={activation!r} is unknown: give a torch module class or one of {', '.join(ACTIVATIONS)}")
+        raise ValueError(
+            f"activation_fn={activation!r} is unknown: give a torch module class or one of {', '.join(ACTIVATIONS)}"
+        )
     return ACTIVATIONS[activation.lower()]
 
 
 def supports_fused(optimizer_class: type[th.optim.Optimizer]) -> bool:
-    """Tell whether the optimizer has torch's ``fused`` option: one kernel for all parameters instead of several each."""
+    """Tell whether the optimizer has torch's ``fused`` option: one kernel for all parameters at once."""
     return "fused" in inspect.signature(optimizer_class).parameters
 
 
@@ -61,13 +63,15 @@ def _tanh_(x: th.Tensor) -> th.Tensor:
 
 
 _LEAK = nn.LeakyReLU().negative_slope
+_ATEN = th.ops.aten
 _FAST: dict[type[nn.Module], _Activation] = {
-    nn.Tanh: _Activation(_tanh_, lambda g, y: g * (1.0 - y * y)),
-    nn.ReLU: _Activation(th.relu_, lambda g, y: g * (y > 0)),
+    nn.Tanh: _Activation(_tanh_, _ATEN.tanh_backward),
+    nn.ReLU: _Activation(th.relu_, lambda g, y: _ATEN.threshold_backward(g, y, 0)),
     nn.LeakyReLU: _Activation(
-        lambda x: nn.functional.leaky_relu_(x, _LEAK), lambda g, y: g * th.where(y > 0, 1.0, _LEAK)
+        lambda x: nn.functional.leaky_relu_(x, _LEAK),
+        lambda g, y: _ATEN.leaky_relu_backward(g, y, _LEAK, True),
     ),
-    nn.ELU: _Activation(nn.functional.elu_, lambda g, y: g * (1.0 + y.clamp(max=0.0))),
+    nn.ELU: _Activation(nn.functional.elu_, lambda g, y: _ATEN.elu_backward(g, 1.0, 1.0, 1.0, True, y)),
 }
 
 
@@ -137,7 +141,7 @@ class FastMlp:
         :return: Shapes ``(batch, out_features)`` and ``(batch, last hidden width)``.
         """
         parameters = [p for layer in self._layers for p in (layer.weight, layer.bias)]
-        outputs = _MlpFunction.apply(self._activation, x, *parameters)
+        outputs: tuple[th.Tensor, ...] = _MlpFunction.apply(self._activation, x, *parameters)  # type: ignore[no-untyped-call]  # torch's apply is untyped
         return outputs[-1], outputs[-2] if len(outputs) > 1 else x
 
 
@@ -174,19 +178,17 @@ class FastDiagGaussian(DiagGaussianDistribution):
     """
 
     def __init__(self, action_dim: int) -> None:
-        self._mean: th.Tensor | None = None
-        self._log_std: th.Tensor | None = None
         super().__init__(action_dim)
+        self._mean = self._log_std = th.empty(0)
 
     @property
-    def distribution(self) -> th.distributions.Normal:  # type: ignore[override]  # SB3 declares a plain attribute
+    def distribution(self) -> th.distributions.Normal:
         """The same distribution for those who need torch's object, such as TRPO's KL divergence."""
-        assert self._mean is not None and self._log_std is not None, "call proba_distribution() first"
         return th.distributions.Normal(self._mean, th.ones_like(self._mean) * self._log_std.exp())
 
     @distribution.setter
-    def distribution(self, value: None) -> None:
-        pass  # SB3's constructor sets None; proba_distribution() below sets the parameters instead.
+    def distribution(self, value: th.distributions.Normal) -> None:
+        """Ignore SB3's constructor, which sets a placeholder: the parameters make the distribution."""
 
     def proba_distribution(self, mean_actions: th.Tensor, log_std: th.Tensor) -> FastDiagGaussian:
         """Set the parameters.
@@ -194,25 +196,24 @@ class FastDiagGaussian(DiagGaussianDistribution):
         :param mean_actions: Shape ``(batch, action_dim)``.
         :param log_std: Shape ``(action_dim,)`` or ``(batch, action_dim)``.
         """
-        self._mean, self._log_std = mean_actions, log_std
+        # A copy: TRPO keeps this distribution while it moves the parameters under it.
+        self._mean, self._log_std = mean_actions, log_std.clone()
         return self
 
     def log_prob(self, actions: th.Tensor) -> th.Tensor:
         """Return the log density of each action, shape ``(batch,)``, in nats."""
-        return _GaussianLogProb.apply(actions, self._mean, self._log_std)
+        log_prob: th.Tensor = _GaussianLogProb.apply(actions, self._mean, self._log_std)  # type: ignore[no-untyped-call]  # torch's apply is untyped
+        return log_prob
 
     def entropy(self) -> th.Tensor:
         """Return the differential entropy, shape ``(batch,)``, in nats."""
-        assert self._mean is not None and self._log_std is not None
         entropy = (self._log_std + (0.5 + _HALF_LOG_2PI)).sum(-1)
         return entropy.expand(len(self._mean))
 
     def sample(self) -> th.Tensor:
         """Draw an action for each row, shape ``(batch, action_dim)``."""
-        assert self._mean is not None and self._log_std is not None
         return self._mean + self._log_std.exp() * th.randn_like(self._mean)
 
     def mode(self) -> th.Tensor:
         """Return the mean, shape ``(batch, action_dim)``."""
-        assert self._mean is not None
         return self._mean

@@ -64,7 +64,10 @@ class SeparateActorCriticPolicy(ActorCriticPolicy):
     :raises ValueError: If an option makes no sense for the spaces, or together with another one.
     """
 
-    log_std: th.Tensor
+    action_net: nn.Linear
+    log_std: th.Tensor  # type: ignore[assignment]  # a buffer, not a parameter, where the std is fixed
+    _mean_centre: th.Tensor
+    _mean_radius: th.Tensor
 
     def __init__(
         self,
@@ -102,7 +105,7 @@ class SeparateActorCriticPolicy(ActorCriticPolicy):
         self.fast = fast
         self.full_std = full_std
         self.use_expln = use_expln
-        self._check_options(action_space, use_sde)
+        self._check_options(action_space, use_sde, log_std_init)
         super().__init__(
             observation_space,
             action_space,
@@ -123,7 +126,7 @@ class SeparateActorCriticPolicy(ActorCriticPolicy):
             optimizer_kwargs=optimizer_kwargs,
         )
 
-    def _check_options(self, action_space: spaces.Space[Any], use_sde: bool) -> None:
+    def _check_options(self, action_space: spaces.Space[Any], use_sde: bool, log_std_init: float) -> None:
         """Refuse options that make no sense for the action space or together, before anything is built."""
         if self.std not in STD_KINDS:
             raise ValueError(f"std={self.std!r} is unknown, choose one of {', '.join(STD_KINDS)}")
@@ -143,6 +146,8 @@ class SeparateActorCriticPolicy(ActorCriticPolicy):
             raise ValueError(f"{', '.join(asked)}: not available with use_sde=True, gSDE makes its own mean and noise")
         if self.std == "fixed" and self.log_std_bounds is not None:
             raise ValueError(f"log_std_bounds={self.log_std_bounds}: a fixed std never moves, leave the bounds out")
+        if self.log_std_bounds is not None and not self.log_std_bounds[0] <= log_std_init <= self.log_std_bounds[1]:
+            raise ValueError(f"log_std_init={log_std_init} lies outside log_std_bounds={self.log_std_bounds}")
         if self.bounded_mean and isinstance(action_space, spaces.Box) and not action_space.is_bounded():
             raise ValueError(f"bounded_mean: needs finite action bounds, got {action_space}")
 
@@ -166,6 +171,8 @@ class SeparateActorCriticPolicy(ActorCriticPolicy):
         super()._build(lr_schedule)
         self.symmetry = None
         if self.mirror is not None:
+            if self.features_extractor_class is not FlattenExtractor:
+                raise ValueError(f"mirror: acts on the observation itself, so not with {self.features_extractor_class}")
             self.symmetry = MirrorSymmetry.from_spec(self.mirror)
             self.symmetry.check_spaces(self.observation_space, self.action_space, self.action_net.out_features)
         if self.bounded_mean:

@@ -64,7 +64,7 @@ class MirrorSymmetry(nn.Module):
 
     The idea is symmetry in the network architecture of Abdolhosseini et al., *On Learning Symmetric Locomotion* (2019).
 
-    :param obs_permutation: For each observation entry, the entry of the original that takes its place; length ``obs_dim``.
+    :param obs_permutation: For each entry of the mirrored observation, the original's entry it is; length ``obs_dim``.
     :param obs_sign: +1 or -1 for each observation entry; length ``obs_dim``.
     :param action_sign: +1 or -1 for each entry of the actor's output; length ``action_dim``.
     :param action_permutation: As ``obs_permutation``, for the actor's output; the identity by default.
@@ -127,7 +127,9 @@ class MirrorSymmetry(nn.Module):
             raise ValueError(f"mirror: unknown keys {sorted(unknown)}, missing keys {sorted(missing)}; valid: {_KEYS}")
         return cls(**spec)
 
-    def check_spaces(self, observation_space: spaces.Space[Any], action_space: spaces.Space[Any], n_outputs: int) -> None:
+    def check_spaces(
+        self, observation_space: spaces.Space[Any], action_space: spaces.Space[Any], n_outputs: int
+    ) -> None:
         """Refuse spaces that this mirror does not map onto themselves.
 
         :param n_outputs: Width of the actor's output: the action's entries, or the number of logits.
@@ -141,7 +143,9 @@ class MirrorSymmetry(nn.Module):
                 f"the observation has {observation_space.shape[0]}"
             )
         if n_outputs != len(self.action_sign):
-            raise ValueError(f"mirror: action_sign has {len(self.action_sign)} entries, the actor's output has {n_outputs}")
+            raise ValueError(
+                f"mirror: action_sign has {len(self.action_sign)} entries, the actor's output has {n_outputs}"
+            )
         sign, permutation = self.action_sign.numpy(), self.action_permutation.numpy()
         if isinstance(action_space, spaces.Box):
             low, high = action_space.low.ravel(), action_space.high.ravel()
@@ -157,7 +161,7 @@ class MirrorSymmetry(nn.Module):
 
         :param obs: Shape ``(batch, obs_dim)``.
         """
-        return obs[:, self.obs_permutation] * self.obs_sign
+        return obs.index_select(1, self.obs_permutation) * self.obs_sign
 
     def mirror_action(self, action: th.Tensor, *, signed: bool = True) -> th.Tensor:
         """Return the mirror image of the actions, or of anything else with an entry for each action.
@@ -166,7 +170,7 @@ class MirrorSymmetry(nn.Module):
         :param signed: False for what only changes place, such as a standard deviation.
         """
         if self._permutes_action:
-            action = action[:, self.action_permutation]
+            action = action.index_select(1, self.action_permutation)
         return action * self.action_sign if signed else action
 
     def side(self, obs: th.Tensor) -> th.Tensor:
@@ -175,8 +179,8 @@ class MirrorSymmetry(nn.Module):
         :param obs: Shape ``(batch, obs_dim)``.
         :return: Shape ``(batch, 1)``.
         """
-        # Tracing records one branch for every later input, so it must not see this shortcut.
-        if self._decider is not None and not th.jit.is_tracing():
+        # An exported graph holds one branch for every later input, so it must not see this shortcut.
+        if self._decider is not None and not th.compiler.is_compiling():
             decider = obs[:, self._decider : self._decider + 1]
             if bool(decider.all()):
                 return decider.sign()
