@@ -41,11 +41,7 @@ class LanderExperimentManager(ExperimentManager):
     """
 
     def __init__(self, args: Any, algo: str, env_id: str, *rest: Any, **kwargs: Any) -> None:
-        given = (
-            inspect.signature(ExperimentManager.__init__)
-            .bind(self, args, algo, env_id, *rest, **kwargs)
-            .arguments
-        )
+        given = inspect.signature(ExperimentManager.__init__).bind(self, args, algo, env_id, *rest, **kwargs).arguments
         super().__init__(args, algo, env_id, *rest, **kwargs)
         if given.get("config") is None and algo in config_names():
             self.config = str(default_config(algo))
@@ -73,14 +69,18 @@ class LanderExperimentManager(ExperimentManager):
         return settings.Hyperparameters(copy.deepcopy(hyperparams)), saved
 
     def _check_trained_agent(self) -> None:
-        if self.trained_agent:
-            try:
-                with zipfile.ZipFile(self.trained_agent) as archive:
-                    broken = archive.testzip()
-            except (OSError, zipfile.BadZipFile) as error:
-                raise ValueError(f"{self.trained_agent} is not a whole checkpoint: {error}") from error
-            if broken is not None:
-                raise ValueError(f"{self.trained_agent} is damaged: its member {broken} has a wrong checksum")
+        if not self.trained_agent:
+            return
+        try:
+            with zipfile.ZipFile(self.trained_agent) as archive:
+                members, damaged = archive.namelist(), archive.testzip()
+        except (OSError, zipfile.BadZipFile) as error:
+            raise ValueError(f"{self.trained_agent} is not a whole checkpoint: {error}") from error
+        # A truncated file may end within policy.pth, which is itself a zip and then passes for the whole.
+        if not {"data", "policy.pth"} <= set(members):
+            raise ValueError(f"{self.trained_agent} is not a whole checkpoint of Stable-Baselines3")
+        if damaged is not None:
+            raise ValueError(f"{self.trained_agent} is damaged: its member {damaged} has a wrong checksum")
 
     def _check_policy(self, hyperparams: dict[str, Any]) -> None:
         """Build the environment and the policy once and drop them."""
@@ -100,9 +100,7 @@ class LanderExperimentManager(ExperimentManager):
         try:
             env = gym.make(self.env_name.gym_id, **env_kwargs)
         except TypeError as error:
-            raise ValueError(
-                f"env_kwargs {env_kwargs} do not suit {self.env_name.gym_id}: {error}"
-            ) from error
+            raise ValueError(f"env_kwargs {env_kwargs} do not suit {self.env_name.gym_id}: {error}") from error
         wrapper = get_wrapper_class(hyperparams)
         return env if wrapper is None else wrapper(env)
 
@@ -128,9 +126,7 @@ class LanderExperimentManager(ExperimentManager):
         except KeyError as error:
             raise ValueError(f"{storage} has no study {study_name!r}") from error
         except IndexError as error:
-            raise ValueError(
-                f"study {study_name!r} in {storage} has no trial {trial_id}; they count from 0"
-            ) from error
+            raise ValueError(f"study {study_name!r} in {storage} has no trial {trial_id}; they count from 0") from error
         merged = settings.merge_policy_kwargs(self._entry, found)
         activation = merged.get("policy_kwargs", {}).get("activation_fn")
         if isinstance(activation, type) and str(self._entry.get("policy")).startswith("sb3_lander."):

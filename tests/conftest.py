@@ -1,0 +1,92 @@
+"""Running the RL Zoo's commands: in this process where that is enough, in another one where it is not."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import NamedTuple
+
+import pytest
+
+REPO = Path(__file__).resolve().parent.parent
+
+
+def split(*command: str | Path) -> list[str]:
+    """Return the words of a command line; a path is one word."""
+    return [word for part in command for word in ([str(part)] if isinstance(part, Path) else part.split())]
+
+
+class Finished(NamedTuple):
+    """A command that has ended."""
+
+    status: int
+    output: str
+
+
+def python(*command: str | Path, cwd: Path, code: str | None = None) -> Finished:
+    """Run ``python COMMAND`` in ``cwd`` with no display, and return its status and whole output.
+
+    :param command: What follows ``python`` on the command line, see :func:`split`.
+    :param cwd: The folder to run it in.
+    :param code: A program to run instead of a file or module; ``command`` is then its arguments.
+    """
+    unseen = {"DISPLAY", "WAYLAND_DISPLAY", "SDL_VIDEODRIVER"}
+    variables = {key: value for key, value in os.environ.items() if key not in unseen}
+    done = subprocess.run(
+        [sys.executable, *([] if code is None else ["-c", code]), *split(*command)],
+        cwd=cwd,
+        env={**variables, "OMP_NUM_THREADS": "1"},
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        timeout=300,
+        check=False,
+    )
+    return Finished(done.returncode, done.stdout)
+
+
+class ShortRun(NamedTuple):
+    """What a short run of the literal command left behind."""
+
+    cwd: Path
+    folder: Path
+    output: str
+
+
+@pytest.fixture(scope="session")
+def v2_run(tmp_path_factory: pytest.TempPathFactory) -> ShortRun:
+    """Two rollouts of the literal command on v2, with the flags that only add output."""
+    cwd = tmp_path_factory.mktemp("v2_run")
+    done = python(
+        "-m rl_zoo3.train --algo ppo --env LunarLanderContinuous-v2",
+        "-n 16384 --eval-freq 8192 --eval-episodes 2 --save-freq 8192 -tb tb -P --seed 7",
+        cwd=cwd,
+    )
+    assert done.status == 0, done.output
+    return ShortRun(cwd, cwd / "logs/ppo/LunarLanderContinuous-v2_1", done.output)
+
+
+@pytest.fixture
+def zoo(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Callable[..., str]:
+    """Return ``zoo("train --algo ppo ...")``: run one of the Zoo's commands in this process, in ``tmp_path``.
+
+    Strings are split at spaces, paths are not. What the command prints is returned.
+    """
+
+    def run(*command: str | Path) -> str:
+        from rl_zoo3.enjoy import enjoy
+        from rl_zoo3.plots.plot_train import plot_train
+        from rl_zoo3.train import train
+
+        name, *arguments = split(*command)
+        monkeypatch.chdir(tmp_path)
+        monkeypatch.setattr(sys, "argv", [name, *arguments])
+        capsys.readouterr()
+        {"train": train, "enjoy": enjoy, "plot_train": plot_train}[name]()
+        return capsys.readouterr().out
+
+    return run
