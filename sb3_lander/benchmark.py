@@ -1,0 +1,240 @@
+"""Trains many seeds of one or several recipes, alternating, and writes what it measured as JSON."""
+
+from __future__ import annotations
+
+import json
+import math
+import multiprocessing
+import os
+import platform
+import signal
+import subprocess
+import sys
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, fields
+from datetime import datetime, timezone
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+import yaml
+from tqdm import tqdm  # type: ignore[import-untyped]  # it ships no types
+
+from sb3_lander.statistics import Interval, iqm, median, ratio_of_medians
+from sb3_lander.training import Measurement, Recipe, train
+
+__all__ = ["load_recipes", "run", "summary", "table"]
+
+_PACKAGES = ("sb3-lander", "stable-baselines3", "sb3-contrib", "rl-zoo3", "gymnasium", "torch", "numpy", "envpool")
+
+
+def load_recipes(specifications: Sequence[str]) -> list[Recipe]:
+    """Make recipes from the command line.
+
+    :param specifications: Each one a name that ``config`` knows (``ppo``, ``allenact``), ``zoo`` for the Zoo's own
+        entry, or the path of a YAML file that maps names to the fields of :class:`Recipe`.
+    :raises ValueError: If a file does not hold such a mapping, or a name occurs twice.
+    """
+    recipes: list[Recipe] = []
+    for specification in specifications:
+        if not specification.endswith((".yml", ".yaml")):
+            recipes.append(Recipe(specification, config=specification))
+            continue
+        loaded = yaml.safe_load(Path(specification).read_text())
+        valid = {f.name for f in fields(Recipe)} - {"name"}
+        if not isinstance(loaded, dict) or not all(isinstance(v, dict) and set(v) <= valid for v in loaded.values()):
+            raise ValueError(
+                f"{specification} must map each recipe's name to a mapping with keys among {sorted(valid)}"
+            )
+        recipes += [Recipe(name, **values) for name, values in loaded.items()]
+    names = [recipe.name for recipe in recipes]
+    if len(set(names)) != len(names):
+        raise ValueError(f"every recipe needs a name of its own, got {', '.join(names)}")
+    return recipes
+
+
+def machine() -> dict[str, Any]:
+    """Return what the figures were made on and with."""
+    versions: dict[str, str | None] = {}
+    for package in _PACKAGES:
+        try:
+            versions[package] = metadata.version(package)
+        except metadata.PackageNotFoundError:
+            versions[package] = None
+    return {
+        "python": platform.python_version(),
+        "versions": versions,
+        "processor": _processor(),
+        "cores": len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count(),
+    }
+
+
+def _processor() -> str:
+    try:
+        lines = Path("/proc/cpuinfo").read_text().splitlines()
+        return next(line.split(":", 1)[1].strip() for line in lines if line.startswith("model name"))
+    except (OSError, StopIteration):
+        return platform.processor() or platform.machine()
+
+
+def run(
+    recipes: Sequence[Recipe],
+    seeds: Sequence[int],
+    measurement: Measurement,
+    out: Path,
+    *,
+    jobs: int = 1,
+    progress: bool = True,
+) -> dict[str, Any]:
+    """Train every recipe with every seed, and write the results to ``out`` after each training.
+
+    The recipes alternate (every recipe's first seed, then every recipe's second one, ...), so that a machine whose
+    speed drifts slows all of them alike. Each training has a process of its own. What ``out`` already holds is not
+    trained again: an interrupted benchmark goes on where it stopped.
+
+    :param recipes: What to compare.
+    :param seeds: Seeds of the trainings; use seeds that no tuning has seen.
+    :param measurement: How every training is watched.
+    :param out: JSON file; written beside and renamed, so it is whole at any moment.
+    :param jobs: Trainings side by side. 1 measures seconds honestly; more only steps and returns.
+    :param progress: Show a progress bar.
+    :return: What ``out`` holds in the end.
+    :raises ValueError: If ``out`` holds results of other recipes under the same names, or of another measurement.
+    """
+    for recipe in recipes:
+        recipe.entry(measurement.env_id)
+    results = _resume(recipes, measurement, out)
+    results["jobs"] = max(jobs, results.get("jobs", 1))
+    done = {(r["recipe"], r["seed"]) for r in results["runs"]}
+    todo = [(recipe, seed) for seed in seeds for recipe in recipes if (recipe.name, seed) not in done]
+    out.parent.mkdir(parents=True, exist_ok=True)
+    context = multiprocessing.get_context("spawn")
+    # Leaving the pool, after an interrupt too, ends its processes: half a training is worth nothing.
+    with (
+        context.Pool(jobs, initializer=_ignore_interrupts, maxtasksperchild=1) as pool,
+        tqdm(total=len(todo), unit="training", disable=not progress) as bar,
+    ):
+        for result in pool.imap_unordered(_train, [(recipe, seed, measurement) for recipe, seed in todo]):
+            results["runs"].append(result)
+            _write(results, out)
+            bar.set_postfix_str(f"{result['recipe']} seed {result['seed']}: {result['seconds']:.0f} s")
+            bar.update()
+    return results
+
+
+def _ignore_interrupts() -> None:
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+
+
+def _train(arguments: tuple[Recipe, int, Measurement]) -> dict[str, Any]:
+    return train(*arguments)
+
+
+def _resume(recipes: Sequence[Recipe], measurement: Measurement, out: Path) -> dict[str, Any]:
+    described = {recipe.name: {**asdict(recipe), "entry": recipe.entry(measurement.env_id)} for recipe in recipes}
+    watched = json.loads(json.dumps(asdict(measurement)))
+    described = json.loads(json.dumps(described))
+    if not out.exists():
+        return {
+            "command": " ".join(sys.orig_argv),
+            "date": datetime.now(timezone.utc).isoformat(timespec="seconds"),
+            "commit": _commit(),
+            "machine": machine(),
+            "measurement": watched,
+            "recipes": described,
+            "runs": [],
+        }
+    results: dict[str, Any] = json.loads(out.read_text())
+    if results["measurement"] != watched:
+        raise ValueError(f"{out} holds results measured otherwise ({results['measurement']}): choose another file")
+    for name, description in described.items():
+        if results["recipes"].setdefault(name, description) != description:
+            raise ValueError(f"{out} holds results of another recipe named {name!r}: choose another file")
+    return results
+
+
+def _commit() -> str | None:
+    git = ["git", "-C", str(Path(__file__).parent), "rev-parse", "--short", "HEAD"]
+    try:
+        return subprocess.run(git, capture_output=True, text=True, check=True).stdout.strip()
+    except (OSError, subprocess.CalledProcessError):
+        return None
+
+
+def _write(results: Mapping[str, Any], out: Path) -> None:
+    beside = out.with_name(out.name + ".part")
+    beside.write_text(json.dumps(results, indent=1) + "\n")
+    os.replace(beside, out)
+
+
+def _runs(results: Mapping[str, Any], name: str) -> list[dict[str, Any]]:
+    return sorted((r for r in results["runs"] if r["recipe"] == name), key=lambda r: r["seed"])
+
+
+def _to_target(runs: Sequence[Mapping[str, Any]], target: str, what: str) -> list[float]:
+    return [run["solved"].get(target, {}).get(what, math.inf) for run in runs]
+
+
+def summary(results: Mapping[str, Any], baseline: str | None = None) -> dict[str, dict[str, Any]]:
+    """Return each recipe's figures over its seeds, every one with a 95% bootstrap interval.
+
+    :param results: What :func:`run` returned or wrote.
+    :param baseline: Name of the recipe whose median time to each target is divided by the others'.
+    :return: Per recipe: ``seeds``, ``solved`` (per target the number of seeds), ``steps`` and ``seconds`` (per target
+        the median), ``worst_seconds``, ``speedup`` (per target, with a baseline), ``steps_per_second``, and, where
+        final reports were made, ``final_iqm``, ``final_mean``, ``success_rate`` and ``length`` over seeds.
+    """
+    targets = [f"{target:g}" for target in results["measurement"]["targets"]]
+    table: dict[str, dict[str, Any]] = {}
+    for name in results["recipes"]:
+        runs = _runs(results, name)
+        if not runs:
+            continue
+        row: dict[str, Any] = {"seeds": len(runs)}
+        row["solved"] = {t: sum(t in run["solved"] for run in runs) for t in targets}
+        row["steps"] = {t: median(_to_target(runs, t, "steps")) for t in targets}
+        row["seconds"] = {t: median(_to_target(runs, t, "seconds")) for t in targets}
+        row["worst_seconds"] = {t: max(_to_target(runs, t, "seconds")) for t in targets}
+        if baseline is not None:
+            others = _runs(results, baseline)
+            row["speedup"] = {
+                t: ratio_of_medians(_to_target(others, t, "seconds"), _to_target(runs, t, "seconds")) for t in targets
+            }
+        row["steps_per_second"] = median([run["steps_per_second"] for run in runs])
+        finals = [run["final"] for run in runs if run["final"]]
+        if finals:
+            row["final_iqm"] = iqm([final["iqm_return"] for final in finals])
+            row["final_mean"] = iqm([final["mean_return"] for final in finals])
+            row["success_rate"] = iqm([final["success_rate"] for final in finals])
+            row["length"] = iqm([final["mean_length"] for final in finals])
+        table[name] = row
+    return table
+
+
+def table(results: Mapping[str, Any], baseline: str | None = None) -> str:
+    """Return :func:`summary` as a Markdown table."""
+    targets = [f"{target:g}" for target in results["measurement"]["targets"]]
+    rows = summary(results, baseline)
+    head = ["recipe", "seeds"]
+    for t in targets:
+        head += [f"solved {t}", f"steps to {t} (thousands)", f"seconds to {t}", "worst"]
+        head += [f"times faster to {t}"] if baseline else []
+    head += ["steps/s", "final return", "success %", "length"]
+    lines = [head, ["---"] * len(head)]
+    for name, row in rows.items():
+        cells = [name, str(row["seeds"])]
+        for t in targets:
+            steps: Interval = row["steps"][t]
+            thousands = Interval(steps.value / 1e3, steps.low / 1e3, steps.high / 1e3)
+            worst = row["worst_seconds"][t]
+            cells += [f"{row['solved'][t]}/{row['seeds']}", str(thousands), str(row["seconds"][t])]
+            cells += [f"{worst:.1f}" if math.isfinite(worst) else "never"]
+            cells += [str(row["speedup"][t])] if baseline else []
+        cells += [f"{row['steps_per_second'].value:,.0f}"]
+        if "final_iqm" in row:
+            rate: Interval = row["success_rate"]
+            cells += [str(row["final_iqm"]), f"{100 * rate.value:.2f}", f"{row['length'].value:.0f}"]
+        else:
+            cells += ["", "", ""]
+        lines.append(cells)
+    return "\n".join("| " + " | ".join(line) + " |" for line in lines)

@@ -1,0 +1,94 @@
+"""Statistics over seeds: interquartile means, medians and ratios with bootstrap intervals."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+__all__ = ["Interval", "interquartile_mean", "iqm", "median", "ratio_of_medians"]
+
+RESAMPLES = 10_000
+"""Bootstrap resamples: enough for two stable digits of a 95% interval."""
+
+
+@dataclass(frozen=True)
+class Interval:
+    """A figure with its 95% bootstrap interval over seeds."""
+
+    value: float
+    low: float
+    high: float
+
+    def __str__(self) -> str:
+        if not math.isfinite(self.value):
+            return "not reached"
+        digits = 1 if abs(self.value) >= 10 else 2
+        return f"{self.value:.{digits}f} [{_number(self.low, digits)}, {_number(self.high, digits)}]"
+
+
+def _number(value: float, digits: int) -> str:
+    return f"{value:.{digits}f}" if math.isfinite(value) else "never"
+
+
+def interquartile_mean(values: Sequence[float] | np.ndarray, axis: int | None = None) -> np.ndarray:
+    """Return the mean of the middle half: a quarter, rounded down, is cut off at each end.
+
+    Agarwal et al., *Deep Reinforcement Learning at the Edge of the Statistical Precipice* (2021).
+
+    :param values: At least one value.
+    :param axis: Axis to reduce; all values together when None.
+    """
+    array = np.sort(np.asarray(values, dtype=float), axis=axis)
+    if axis is None:
+        array, axis = array.ravel(), 0
+    cut = array.shape[axis] // 4
+    kept: np.ndarray = np.take(array, range(cut, array.shape[axis] - cut), axis=axis)
+    return np.asarray(kept.mean(axis=axis))
+
+
+def _bootstrap(
+    samples: Sequence[Sequence[float]], statistic: Callable[..., np.ndarray], *, seed: int, confidence: float = 0.95
+) -> Interval:
+    """Percentile bootstrap: every sample is drawn again from itself, with replacement.
+
+    Never-reached targets are infinite values, which percentiles of resampled medians carry correctly; SciPy's
+    ``bootstrap`` refuses them, and rliable's ignores the seed that it is given.
+    """
+    rng = np.random.default_rng(seed)
+    arrays = [np.asarray(sample, dtype=float) for sample in samples]
+    if any(array.size == 0 for array in arrays):
+        raise ValueError("statistics over seeds need at least one seed")
+    drawn = [array[rng.integers(0, array.size, (RESAMPLES, array.size))] for array in arrays]
+    with np.errstate(invalid="ignore"):
+        resampled = statistic(*drawn, axis=1)
+        value = float(statistic(*(array[None] for array in arrays), axis=1)[0])
+    tail = (1.0 - confidence) / 2.0
+    # "inverted_cdf" returns a resampled value, where interpolation would turn infinities into NaN.
+    low, high = np.quantile(resampled, [tail, 1.0 - tail], method="inverted_cdf")
+    return Interval(value, float(low), float(high))
+
+
+def iqm(values: Sequence[float], *, seed: int = 0) -> Interval:
+    """Return the interquartile mean over seeds with its interval."""
+    return _bootstrap([values], interquartile_mean, seed=seed)
+
+
+def median(values: Sequence[float], *, seed: int = 0) -> Interval:
+    """Return the median over seeds with its interval; a seed that never got there counts as infinity."""
+    return _bootstrap([values], _median, seed=seed)
+
+
+def ratio_of_medians(numerator: Sequence[float], denominator: Sequence[float], *, seed: int = 0) -> Interval:
+    """Return how many times larger the first median is, both samples resampled independently."""
+    return _bootstrap([numerator, denominator], lambda a, b, axis: _median(a, axis) / _median(b, axis), seed=seed)
+
+
+def _median(values: np.ndarray, axis: int) -> np.ndarray:
+    # numpy's median averages the middle two, and inf - inf appears where only one of them is finite.
+    array = np.sort(values, axis=axis)
+    n = array.shape[axis]
+    lower, upper = np.take(array, (n - 1) // 2, axis=axis), np.take(array, n // 2, axis=axis)
+    return np.asarray(np.where(lower == upper, lower, (lower + upper) / 2.0))

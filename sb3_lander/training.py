@@ -1,0 +1,266 @@
+"""One timed training of one recipe: the clock stops while fixed tasks are played."""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import io
+import os
+import tempfile
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import yaml
+from stable_baselines3.common.base_class import BaseAlgorithm
+from stable_baselines3.common.callbacks import BaseCallback, CallbackList
+
+from sb3_lander.evaluation import EvaluationReport, evaluate, fixed_tasks
+from sb3_lander.zoo import default_config
+
+__all__ = ["SCREENING_TASKS", "SOLVING_TASKS", "Measurement", "Recipe", "train"]
+
+SOLVING_TASKS = 100
+"""Fixed tasks whose mean return decides whether a target is reached."""
+
+SCREENING_TASKS = 10
+"""The first tasks of each evaluation; far below the target, the other tasks are not played."""
+
+_SCREENING_MARGIN = 100.0
+"""How far below a target the screening tasks' mean may lie before the others are left out."""
+
+FINAL_FIRST_SEED = 50_000_000
+"""First seed of the tasks that the final report is made of; nothing is selected on them."""
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """What is trained: an algorithm and its hyperparameters, as a change to an entry of a YAML file."""
+
+    name: str
+    """How results call it."""
+
+    config: str = "ppo"
+    """A name that ``python -m sb3_lander config`` knows, ``zoo`` for the RL Zoo's own entry, or a YAML file's path."""
+
+    algo: str = "ppo"
+    """The Zoo's name of the algorithm."""
+
+    changes: Mapping[str, Any] = field(default_factory=dict)
+    """Hyperparameters over the entry's; ``policy_kwargs`` are merged; a value of None takes the key out."""
+
+    vec_env: str = "dummy"
+    """``dummy`` or ``subproc``, as the Zoo's ``--vec-env``."""
+
+    def entry(self, env_id: str) -> dict[str, Any]:
+        """Return the hyperparameters for an environment, in the Zoo's format.
+
+        :raises ValueError: If the file has no entry for the environment.
+        """
+        path = self._path()
+        entries = yaml.safe_load(path.read_text())
+        if env_id not in entries:
+            raise ValueError(f"recipe {self.name}: {path} has no entry for {env_id}")
+        return _changed(entries[env_id], self.changes)
+
+    def _path(self) -> Path:
+        if self.config == "zoo":
+            import rl_zoo3
+
+            return Path(rl_zoo3.__file__).parent / "hyperparams" / f"{self.algo}.yml"
+        path = Path(self.config)
+        return path if path.suffix in (".yml", ".yaml") else default_config(self.config)
+
+
+def _changed(entry: Mapping[str, Any], changes: Mapping[str, Any]) -> dict[str, Any]:
+    result = dict(entry)
+    for key, value in changes.items():
+        if value is None:
+            result.pop(key, None)
+        elif key == "policy_kwargs":
+            result[key] = _changed(result.get(key, {}), value)
+        else:
+            result[key] = value
+    return result
+
+
+@dataclass(frozen=True)
+class Measurement:
+    """How a training is watched; everything that may differ between two benchmarks of the same recipe."""
+
+    env_id: str = "LunarLanderContinuous-v3"
+    """Environment to train and to be evaluated on."""
+
+    targets: tuple[float, ...] = (200.0, 250.0)
+    """Mean returns over :data:`SOLVING_TASKS` tasks whose first time is recorded."""
+
+    eval_every: int = 8192
+    """Environment steps between two evaluations until every target is reached."""
+
+    curve_points: int = 20
+    """Evaluations spread over the whole budget, for the learning curve."""
+
+    budget: int | None = None
+    """Environment steps; the recipe's own ``n_timesteps`` when None. Schedules stretch over it."""
+
+    until_solved: bool = False
+    """End as soon as every target is reached, without changing the schedules."""
+
+    final_episodes: int = 1000
+    """Tasks of the final report; 0 for none."""
+
+    zoo_evaluations: bool = False
+    """Let the Zoo's own EvalCallback run at its defaults, on the clock, as in ``python -m rl_zoo3.train``."""
+
+
+class _Watch(BaseCallback):
+    """Evaluates between updates with the clock stopped, and notes when each target is first reached."""
+
+    def __init__(self, measurement: Measurement, budget: int) -> None:
+        super().__init__()
+        self.measurement = measurement
+        self.curve: list[dict[str, float]] = []
+        self.solved: dict[str, dict[str, float]] = {}
+        self._tasks = fixed_tasks(measurement.env_id, SOLVING_TASKS)
+        self._curve_every = max(1, budget // max(1, measurement.curve_points))
+        self._next_curve = self._curve_every
+        self._next_eval = measurement.eval_every
+        self._stopped = 0.0
+
+    def _on_training_start(self) -> None:
+        self._start = time.perf_counter()
+
+    def seconds(self) -> float:
+        """Return the training's time so far without the evaluations."""
+        return time.perf_counter() - self._start - self._stopped
+
+    def _open_targets(self) -> list[float]:
+        return [t for t in self.measurement.targets if f"{t:g}" not in self.solved]
+
+    def _on_rollout_start(self) -> None:
+        steps = self.num_timesteps
+        if steps == 0:
+            return
+        open_targets = self._open_targets()
+        for_curve = steps >= self._next_curve
+        if for_curve or (open_targets and steps >= self._next_eval):
+            seconds = self.seconds()
+            self._evaluate(steps, seconds, open_targets, for_curve)
+            self._next_eval = steps + self.measurement.eval_every
+            if for_curve:
+                self._next_curve = (steps // self._curve_every + 1) * self._curve_every
+            self._stopped += self.seconds() - seconds
+
+    def _evaluate(self, steps: int, seconds: float, open_targets: list[float], for_curve: bool) -> None:
+        report = evaluate(self.model, self._tasks[:SCREENING_TASKS])
+        promising = open_targets and report.mean_return >= min(open_targets) - _SCREENING_MARGIN
+        if for_curve or promising:
+            rest = evaluate(self.model, self._tasks[SCREENING_TASKS:])
+            returns = [e.episode_return for e in (*report.episodes, *rest.episodes)]
+            mean = sum(returns) / len(returns)
+            successes = sum(r >= report.success_threshold for r in returns)
+            self.curve.append(
+                {
+                    "steps": steps,
+                    "seconds": round(seconds, 3),
+                    "mean_return": round(mean, 3),
+                    "success_rate": successes / len(returns),
+                }
+            )
+            for target in open_targets:
+                if mean >= target:
+                    self.solved[f"{target:g}"] = {"steps": steps, "seconds": round(seconds, 3)}
+
+    def _on_step(self) -> bool:
+        return not (self.measurement.until_solved and not self._open_targets())
+
+
+def _timed(function: Callable[..., Any], spent: dict[str, float], name: str) -> Callable[..., Any]:
+    def call(*args: Any, **kwargs: Any) -> Any:
+        start = time.perf_counter()
+        try:
+            return function(*args, **kwargs)
+        finally:
+            spent[name] += time.perf_counter() - start
+
+    return call
+
+
+def _manager(recipe: Recipe, measurement: Measurement, seed: int, folder: Path) -> Any:
+    """Return the Zoo's experiment manager for the recipe, as its ``train`` command makes it."""
+    from rl_zoo3.exp_manager import ExperimentManager
+
+    import sb3_lander.experiment
+    from sb3_lander.zoo import register
+
+    register()
+    config = folder / "recipe.yml"
+    config.write_text(yaml.safe_dump({measurement.env_id: recipe.entry(measurement.env_id)}))
+    # The Zoo's own recipe gets the Zoo's own manager, which leaves torch's threads alone as its command does.
+    cls = ExperimentManager if recipe.config == "zoo" else sb3_lander.experiment.LanderExperimentManager
+    manager = object.__new__(cls)
+    manager.__init__(  # type: ignore[misc]  # the Zoo's class chooses its subclass by env id, here we choose
+        argparse.Namespace(num_threads=-1, env_kwargs=None),
+        recipe.algo,
+        measurement.env_id,
+        log_folder=str(folder),
+        n_timesteps=measurement.budget or -1,
+        eval_freq=25_000 if measurement.zoo_evaluations else -1,
+        seed=seed,
+        verbose=0,
+        vec_env_type=recipe.vec_env,
+        device="cpu",
+        config=str(config),
+        log_interval=-2,
+    )
+    return manager
+
+
+def train(recipe: Recipe, seed: int, measurement: Measurement) -> dict[str, Any]:
+    """Train one seed of one recipe and return what was measured, as plain data.
+
+    :param recipe: What to train.
+    :param seed: Seed of the training, as the Zoo's ``--seed``.
+    :param measurement: How to watch it.
+    :return: ``solved`` (per target: environment steps and seconds, absent if not reached), ``curve``, ``final``
+        (the summary over :attr:`Measurement.final_episodes` tasks), ``steps``, ``seconds``, ``steps_per_second`` and
+        ``split`` (seconds in the environments, in updates, and in the rest). Evaluations are on no clock.
+    """
+    from stable_baselines3.common.utils import set_random_seed
+
+    with tempfile.TemporaryDirectory() as folder, contextlib.redirect_stdout(io.StringIO()) as output:
+        set_random_seed(seed)
+        manager = _manager(recipe, measurement, seed, Path(folder))
+        model, _ = manager.setup_experiment()
+        spent = {"envs": 0.0, "update": 0.0}
+        model.env.step = _timed(model.env.step, spent, "envs")
+        model.train = _timed(model.train, spent, "update")
+        watch = _Watch(measurement, manager.n_timesteps)
+        model.learn(manager.n_timesteps, callback=CallbackList([*manager.callbacks, watch]), log_interval=None)
+        seconds = watch.seconds()
+        final = _final_report(model, measurement)
+        model.env.close()
+    spent["rest"] = seconds - sum(spent.values())
+    return {
+        "recipe": recipe.name,
+        "seed": seed,
+        "environments": next((x for x in output.getvalue().splitlines() if x.startswith("Environments:")), "gymnasium"),
+        "budget": manager.n_timesteps,
+        "steps": model.num_timesteps,
+        "seconds": round(seconds, 3),
+        "steps_per_second": round(model.num_timesteps / seconds, 1),
+        "split": {name: round(value, 3) for name, value in spent.items()},
+        "solved": watch.solved,
+        "curve": watch.curve,
+        "final": None if final is None else final.summary(),
+        "load_average": os.getloadavg()[0],
+    }
+
+
+def _final_report(model: BaseAlgorithm, measurement: Measurement) -> EvaluationReport | None:
+    if measurement.final_episodes == 0:
+        return None
+    tasks = fixed_tasks(measurement.env_id, measurement.final_episodes, first_seed=FINAL_FIRST_SEED)
+    return evaluate(model, tasks)
