@@ -18,7 +18,6 @@ from stable_baselines3.common.on_policy_algorithm import OnPolicyAlgorithm
 from stable_baselines3.common.vec_env import VecEnv
 
 from sb3_lander import settings
-from sb3_lander.zoo import config_names, default_config
 
 __all__ = ["LanderExperimentManager"]
 
@@ -43,8 +42,8 @@ class LanderExperimentManager(ExperimentManager):
     def __init__(self, args: Any, algo: str, env_id: str, *rest: Any, **kwargs: Any) -> None:
         given = inspect.signature(ExperimentManager.__init__).bind(self, args, algo, env_id, *rest, **kwargs).arguments
         super().__init__(args, algo, env_id, *rest, **kwargs)
-        if given.get("config") is None and algo in config_names():
-            self.config = str(default_config(algo))
+        if given.get("config") is None and algo in settings.config_names():
+            self.config = str(settings.default_config(algo))
         if self.trial_id is not None:
             self.trial_id = _TrialId(self.trial_id)
         self._vec_env_wrappers: dict[bool, Any] = {}

@@ -75,9 +75,7 @@ class Run:
         if not path.is_dir():
             raise FileNotFoundError(f"no run folder {path}")
         settings = [
-            found.parent
-            for found in sorted(path.glob("*/config.yml"))
-            if (found.parent / "args.yml").is_file()
+            found.parent for found in sorted(path.glob("*/config.yml")) if (found.parent / "args.yml").is_file()
         ]
         if len(settings) != 1:
             raise FileNotFoundError(
@@ -146,7 +144,7 @@ _ZooLoader.add_multi_constructor(f"{_PYTHON}name:torch.nn.modules.activation.", 
 
 def _read_mapping(path: Path) -> dict[str, Any]:
     try:
-        content = yaml.load(path.read_text(), Loader=_ZooLoader)  # noqa: S506 - a SafeLoader
+        content = yaml.load(path.read_text(), Loader=_ZooLoader)
     except (yaml.YAMLError, UnicodeDecodeError, TypeError, ValueError) as error:
         raise ValueError(f"cannot read {path} safely: {error}") from error
     if not isinstance(content, Mapping):

@@ -1,4 +1,4 @@
-"""One entry of a hyperparameter file: read it, check it, and merge a tuning trial into it."""
+"""The hyperparameter files: find one, read an entry, check it, and merge a tuning trial into it."""
 
 from __future__ import annotations
 
@@ -11,12 +11,21 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-import torch
 import yaml
-from gymnasium import spaces
-from stable_baselines3.common.base_class import BaseAlgorithm
 
-__all__ = ["Hyperparameters", "build_policy", "check", "merge_policy_kwargs", "read_entry"]
+if typing.TYPE_CHECKING:
+    from gymnasium import spaces
+    from stable_baselines3.common.base_class import BaseAlgorithm
+
+__all__ = [
+    "Hyperparameters",
+    "build_policy",
+    "check",
+    "config_names",
+    "default_config",
+    "merge_policy_kwargs",
+    "read_entry",
+]
 
 _ZOO_KEYS = {"n_timesteps", "n_envs", "policy", "policy_kwargs", "normalize", "frame_stack", "env_kwargs"} | {
     "env_wrapper",
@@ -40,6 +49,32 @@ _COUNTS = {
 }
 _FRACTIONS = ("gamma", "gae_lambda", "tau")
 _MAPPING_OR_TEXT = ("policy_kwargs", "monitor_kwargs", "normalize", "replay_buffer_kwargs")
+
+
+def _config_folder() -> Path:
+    """Return the folder of the YAML files: inside the package in a wheel, beside it in a checkout."""
+    package = Path(__file__).resolve().parent
+    for folder in (package / "hyperparams", package.parent / "hyperparams"):
+        if (folder / "ppo.yml").is_file():
+            return folder
+    raise FileNotFoundError(f"no hyperparams folder in {package} or beside it: install sb3-lander again")
+
+
+def config_names() -> list[str]:
+    """Return the names that :func:`default_config` knows: the algorithms, and the ported configurations."""
+    return sorted(path.stem for path in _config_folder().glob("*.yml"))
+
+
+def default_config(algo: str) -> Path:
+    """Return the path of this package's hyperparameters for an algorithm.
+
+    :param algo: The Zoo's name of the algorithm (``ppo``, ``sac``, ...), or ``allenact``.
+    :raises ValueError: If the package has no such file; the message lists the valid names.
+    """
+    names = config_names()
+    if algo not in names:
+        raise ValueError(f"no hyperparameters for {algo!r}; valid names: {', '.join(names)}")
+    return _config_folder() / f"{algo}.yml"
 
 
 class Hyperparameters(dict[str, Any]):
@@ -84,9 +119,7 @@ def read_entry(path: str | Path, env_id: str) -> dict[str, Any]:
     if not isinstance(content, dict):
         raise ValueError(f"{path} must map environment ids to hyperparameters, but holds {content!r:.80}")
     if env_id not in content and "default" not in content:
-        raise ValueError(
-            f"{path} has no entry for {env_id}; it has: {', '.join(map(str, content)) or 'none'}"
-        )
+        raise ValueError(f"{path} has no entry for {env_id}; it has: {', '.join(map(str, content)) or 'none'}")
     entry = content[env_id if env_id in content else "default"]
     if not isinstance(entry, dict):
         raise ValueError(f"{path}: the entry of {env_id} must be a mapping, but is {entry!r:.80}")
@@ -108,9 +141,7 @@ def check(entry: Mapping[str, Any], algo_class: type[BaseAlgorithm]) -> None:
             close = difflib.get_close_matches(str(key), allowed, n=1)
             hint = f"did you mean {close[0]!r}? " if close else ""
             valid = ", ".join(sorted(allowed))
-            raise ValueError(
-                f"unknown hyperparameter {key!r} for {algo_class.__name__}: {hint}valid: {valid}"
-            )
+            raise ValueError(f"unknown hyperparameter {key!r} for {algo_class.__name__}: {hint}valid: {valid}")
         _check_value(key, value, hints.get(key, Any))
     for key in ("n_timesteps", "policy"):
         if key not in entry:
@@ -206,6 +237,8 @@ def build_policy(
 
     :raises ValueError: With the reason, if the policy refuses its arguments.
     """
+    import torch
+
     parameters = inspect.signature(policy_class.__init__).parameters  # type: ignore[misc] # the class is only known at run time
     arguments: dict[str, Any] = {"lr_schedule": lambda _: 1e-3, "use_sde": bool(entry.get("use_sde", False))}
     arguments = {name: value for name, value in arguments.items() if name in parameters}
@@ -214,6 +247,4 @@ def build_policy(
         try:
             policy_class(observation_space, action_space, **arguments, **policy_kwargs)
         except (TypeError, ValueError, AssertionError, AttributeError) as error:
-            raise ValueError(
-                f"policy_kwargs {policy_kwargs} do not suit {policy_class.__name__}: {error}"
-            ) from error
+            raise ValueError(f"policy_kwargs {policy_kwargs} do not suit {policy_class.__name__}: {error}") from error

@@ -9,41 +9,15 @@ from __future__ import annotations
 
 import importlib
 import sys
-from pathlib import Path
 from types import ModuleType
 from typing import Any
 
 from sb3_lander.envs import ENV_IDS, register_envs, use_dummy_display_if_headless
+from sb3_lander.settings import default_config
 
-__all__ = ["config_names", "default_config", "register"]
+__all__ = ["default_config", "register"]
 
 _EXP_MANAGER = "rl_zoo3.exp_manager"
-
-
-def _config_folder() -> Path:
-    """Return the folder of the YAML files: inside the package in a wheel, beside it in a checkout."""
-    package = Path(__file__).resolve().parent
-    for folder in (package / "hyperparams", package.parent / "hyperparams"):
-        if (folder / "ppo.yml").is_file():
-            return folder
-    raise FileNotFoundError(f"no hyperparams folder in {package} or beside it: install sb3-lander again")
-
-
-def config_names() -> list[str]:
-    """Return the names that :func:`default_config` knows: the algorithms, and the ported configurations."""
-    return sorted(path.stem for path in _config_folder().glob("*.yml"))
-
-
-def default_config(algo: str) -> Path:
-    """Return the path of this package's hyperparameters for an algorithm.
-
-    :param algo: The Zoo's name of the algorithm (``ppo``, ``sac``, ...), or ``allenact``.
-    :raises ValueError: If the package has no such file; the message lists the valid names.
-    """
-    names = config_names()
-    if algo not in names:
-        raise ValueError(f"no hyperparameters for {algo!r}; valid names: {', '.join(names)}")
-    return _config_folder() / f"{algo}.yml"
 
 
 def register() -> None:
@@ -92,9 +66,7 @@ def _install(manager: Any) -> None:
         if cls is manager and env_id in ENV_IDS:
             from sb3_lander.experiment import LanderExperimentManager
 
-            cls = (
-                LanderExperimentManager  # Python goes on to call the __init__ of the class that it gets back
-            )
+            cls = LanderExperimentManager  # Python goes on to call the __init__ of the class that it gets back
         return object.__new__(cls)
 
     manager.__new__ = new
