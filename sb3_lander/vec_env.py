@@ -57,8 +57,6 @@ def _count(number: int, noun: str) -> str:
 def _move(venv: VecEnv, training: bool | None) -> EnvPoolVecEnv:
     if type(venv) is not DummyVecEnv:
         raise _StayError(f"{type(venv).__name__} was asked for")
-    if venv.num_envs == 1:
-        raise _StayError("EnvPool is no faster for a single env")
     if any(venv._options):
         raise _StayError("EnvPool's resets take no options")
     chains = [_chain(env) for env in venv.envs]
@@ -66,12 +64,12 @@ def _move(venv: VecEnv, training: bool | None) -> EnvPoolVecEnv:
     if training is None:
         training = all(monitor.results_writer is not None for monitor in monitors)
     if not training:
-        raise _StayError("not a training env")
+        raise _StayError("evaluation runs on gymnasium")
+    if venv.num_envs == 1:
+        raise _StayError("EnvPool is no faster for a single env")
     ids = {env.spec.id if env.spec else str(env) for env in venv.envs}
     if len(ids) > 1 or not ids <= set(SERVED_IDS):
-        raise _StayError(
-            f"EnvPool's part is only checked for {', '.join(SERVED_IDS)}, not {', '.join(sorted(ids))}"
-        )
+        raise _StayError(f"EnvPool's part is only checked for {', '.join(SERVED_IDS)}, not {', '.join(sorted(ids))}")
     (task_id,) = ids
     for chain in chains:
         _check_task(chain, gym.spec(task_id))
@@ -127,9 +125,7 @@ def _check_task(chain: list[gym.Env[Any, Any]], registered: EnvSpec) -> None:
     if [type(wrapper) for wrapper in wrappers].count(SuccessWrapper) > 1:
         raise _StayError("there is more than one SuccessWrapper")
     if (mode := simulator.render_mode) is not None:
-        raise _StayError(
-            f"render_mode is {mode!r}: give env_kwargs={{'render_mode': None}} to train without pictures"
-        )
+        raise _StayError(f"render_mode is {mode!r}: give env_kwargs={{'render_mode': None}} to train without pictures")
     limits = [wrapper._max_episode_steps for wrapper in wrappers if isinstance(wrapper, TimeLimit)]
     if limits != [registered.max_episode_steps]:
         raise _StayError(f"EnvPool's time limit is {registered.max_episode_steps} steps, not {limits}")
