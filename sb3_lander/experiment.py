@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import inspect
 import math
+import warnings
 import zipfile
 from pathlib import Path
 from typing import Any
@@ -48,6 +49,8 @@ class LanderExperimentManager(ExperimentManager):
             self.trial_id = _TrialId(self.trial_id)
         self._vec_env_wrappers: dict[bool, Any] = {}
         self._entry: dict[str, Any] = {}
+        # They differ on purpose where EnvPool trains; prefer_envpool has said so in a line of its own.
+        warnings.filterwarnings("ignore", "Training and eval env are not of the same type")
         if getattr(args, "num_threads", -1) <= 0 and torch.get_num_threads() != 1:
             torch.set_num_threads(1)
             print("Using one torch thread (these networks are small; --num-threads overrides)")

@@ -1,0 +1,82 @@
+"""The built wheel, installed somewhere else."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import sysconfig
+import venv
+import zipfile
+from pathlib import Path
+
+import pytest
+from conftest import REPO, split
+
+
+@pytest.fixture(scope="module")
+def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Build the wheel of this checkout."""
+    folder = tmp_path_factory.mktemp("wheel")
+    command = [sys.executable, "-m", "build", "--wheel", "--no-isolation", "--outdir", str(folder), str(REPO)]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout + done.stderr
+    (built,) = folder.glob("*.whl")
+    return built
+
+
+def test_the_wheel_holds_the_zoos_hook_the_hyperparameters_and_the_type_marker(wheel: Path) -> None:
+    names = set(zipfile.ZipFile(wheel).namelist())
+    files = {f"sb3_lander/hyperparams/{file.name}" for file in (REPO / "hyperparams").glob("*.yml")}
+    modules = {f"sb3_lander/{file.name}" for file in (REPO / "sb3_lander").glob("*.py")}
+    assert {"custom_envs.py", "sb3_lander/py.typed"} | files | modules <= names
+    top_level = {name.split("/")[0] for name in names}
+    assert {name for name in top_level if not name.endswith(".dist-info")} == {"sb3_lander", "custom_envs.py"}
+
+
+def test_the_literal_command_works_from_the_wheel_in_an_empty_folder(wheel: Path, tmp_path: Path) -> None:
+    home = tmp_path / "venv"
+    venv.create(home, with_pip=False)
+    python = home / "bin" / "python"
+    (packages,) = home.glob("lib/python*/site-packages")
+    command = [sys.executable, "-m", "pip", "--python", python, "install", "--quiet", "--no-deps", "--no-index", wheel]
+    subprocess.run(command, check=True)
+    # The dependencies come from the environment of this test. Files ending in .pth have no effect there, so the
+    # checkout's editable install stays out of sight and the only sb3_lander is the wheel's.
+    (packages / "dependencies.pth").write_text(sysconfig.get_path("purelib") + "\n" + _further_packages())
+    empty = tmp_path / "empty"
+    empty.mkdir()
+
+    def run(*arguments: str) -> str:
+        done = subprocess.run(
+            [str(python), *arguments],
+            cwd=empty,
+            env={**os.environ, "OMP_NUM_THREADS": "1"},
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            check=False,
+        )
+        assert done.returncode == 0, done.stdout
+        return done.stdout
+
+    ours = packages / "sb3_lander/hyperparams/ppo.yml"
+    assert run("-m", "sb3_lander", "config", "ppo").strip() == str(ours)
+    output = run(
+        *split("-m rl_zoo3.train --algo ppo --env LunarLanderContinuous-v2"),
+        *split("-n 1024 --eval-freq 1024 --eval-episodes 1 -params n_steps:16 n_epochs:1"),
+    )
+    assert f"Loading hyperparameters from: {ours}" in output
+    assert (empty / "logs/ppo/LunarLanderContinuous-v2_1/LunarLanderContinuous-v2.zip").is_file()
+
+
+def _further_packages() -> str:
+    """Return what this process imports from besides its own site-packages, for environments made of several."""
+    own = sysconfig.get_path("purelib")
+    return "\n".join(path for path in sys.path if path.endswith("site-packages") and path != own) + "\n"
+
+
+def test_the_command_that_ci_runs_is_the_readmes() -> None:
+    command = "bash scripts/test.sh"
+    assert command in (REPO / ".ci/run").read_text()
+    assert command in (REPO / "README.md").read_text()
