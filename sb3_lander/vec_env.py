@@ -66,7 +66,7 @@ def _move(venv: VecEnv, training: bool | None) -> EnvPoolVecEnv:
     if not training:
         raise _StayError("evaluation runs on gymnasium")
     if venv.num_envs == 1:
-        raise _StayError("EnvPool is no faster for a single env")
+        raise _StayError("a single env gains nothing from threads")
     ids = {env.spec.id if env.spec else str(env) for env in venv.envs}
     if len(ids) > 1 or not ids <= set(SERVED_IDS):
         raise _StayError(f"EnvPool's part is only checked for {', '.join(SERVED_IDS)}, not {', '.join(sorted(ids))}")

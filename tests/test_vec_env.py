@@ -138,7 +138,7 @@ class Wrapped(gym.Wrapper[Any, Any, Any, Any]):
 
 
 STAY: dict[str, tuple[Callable[[], VecEnv], str]] = {
-    "one env": (lambda: made(n_envs=1), "no faster for a single env"),
+    "one env": (lambda: made(n_envs=1), "a single env gains nothing from threads"),
     "subproc": (lambda: made(n_envs=1, vec_env_cls=SubprocVecEnv), "SubprocVecEnv was asked for"),
     "wind": (lambda: made(env_kwargs={"enable_wind": True}), "enable_wind=False, not True"),
     "gravity": (lambda: made(env_kwargs={"gravity": -5.0}), "gravity=-10.0, not -5.0"),
