@@ -140,9 +140,7 @@ class EvaluationReport:
         As ``scipy.stats.trim_mean(returns, 0.25)``, which rliable uses (Agarwal et al. 2021).
         """
         cut = len(self.episodes) // 4
-        return _mean(
-            sorted(episode.episode_return for episode in self.episodes)[cut : len(self.episodes) - cut]
-        )
+        return _mean(sorted(episode.episode_return for episode in self.episodes)[cut : len(self.episodes) - cut])
 
     @property
     def success_rate(self) -> float:
@@ -236,9 +234,7 @@ class EvaluationReport:
                 median(getattr(episode, f"touchdown_{name}") for episode in touched)
                 for name in ("speed", "tilt", "distance")
             )
-            rows.append(
-                ("touchdown", f"{speed:.2f} m/s, tilt {tilt:.3f} rad, {distance:.2f} m off (medians)")
-            )
+            rows.append(("touchdown", f"{speed:.2f} m/s, tilt {tilt:.3f} rad, {distance:.2f} m off (medians)"))
         title = f"{self.env_id}{kwargs}: {len(self.episodes)} fixed tasks ({seeds}), {kind}"
         return "\n".join([title, *(f"  {name:<15}{value}" for name, value in rows)])
 

@@ -93,8 +93,8 @@ def evaluate(
     :param n_processes: Worker processes; no effect on the report. Starting the first ones costs some seconds,
         so 1 is best below a few hundred episodes.
     :param batch_size: Observations per call of ``predict``, always. The one option that can change the last
-        digits: 1 gives what the model does one observation at a time, as in SB3's ``evaluate_policy`` with
-        one environment, in about three times the time.
+        digits, and so the flights: 1 gives what the model does one observation at a time, as in SB3's
+        ``evaluate_policy`` with one environment, in about four times the time.
     :param progress: Show a progress bar.
     :raises ValueError: If the tasks are empty, repeat a seed or mix environments, the environment cannot be
         made or declares no threshold, the model's spaces do not fit, or a number is below 1.

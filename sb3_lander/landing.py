@@ -69,9 +69,7 @@ class FlightRecorder(gym.Wrapper[Any, Any, Any, Any]):
         self.touchdown_speed = self.touchdown_tilt = self.touchdown_distance = None
         self._terminated = False
 
-    def reset(
-        self, *, seed: int | None = None, options: dict[str, Any] | None = None
-    ) -> tuple[Any, dict[str, Any]]:
+    def reset(self, *, seed: int | None = None, options: dict[str, Any] | None = None) -> tuple[Any, dict[str, Any]]:
         """Start a new episode and a new account."""
         observation, info = super().reset(seed=seed, options=options)
         self._clear()
