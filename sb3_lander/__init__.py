@@ -2,15 +2,25 @@
 
 The modules, from the lowest to the highest; each imports only from those above it::
 
-    envs         the environment ids, the success flag, rendering without a display
-    symmetry     MirrorSymmetry: which observations and actions change sign or place
-    networks     the MLPs, and the distribution's mean and std heads
-    policies     SeparateActorCriticPolicy
-    vec_env      EnvPoolVecEnv, and when to use it
-    evaluation   fixed tasks -> EvaluationReport
-    benchmark    many seeds, statistics, comparison with a baseline
-    zoo          what touches rl_zoo3: register(), the run-folder reader
-    cli          python -m sb3_lander VERB
+    envs             the environment ids, the success flag, rendering without a display
+    symmetry         MirrorSymmetry: which observations and actions change sign or place
+    networks         the MLPs, and the Gaussian they parametrise
+    policies         SeparateActorCriticPolicy
+    envpool_tasks    what EnvPool can simulate, in gymnasium's terms
+    envpool_vec_env  EnvPoolVecEnv
+    vec_env          which training environments run on EnvPool
+    landing          how an episode ended: outcome, fuel, touchdown
+    episodes         Task, Episode, EvaluationReport
+    player           plays tasks so that no result depends on its neighbours
+    evaluation       fixed tasks -> EvaluationReport
+    settings         the YAML files: where they are, and whether an entry can work
+    experiment       the RL Zoo's experiment manager, for our ids
+    zoo              register(): the one hook into the RL Zoo
+    runs             a run folder of the RL Zoo, read
+    statistics       interquartile means, medians and ratios with intervals
+    training         one timed training of one recipe
+    benchmark        many seeds of many recipes
+    cli              python -m sb3_lander VERB
 
 Importing this package registers ``LunarLanderContinuous-v2`` with gymnasium and imports neither torch nor
 rl_zoo3; the public names below are imported when first used. Where the RL Zoo is already loaded (its

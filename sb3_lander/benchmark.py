@@ -7,10 +7,10 @@ import math
 import multiprocessing
 import os
 import platform
-import signal
 import subprocess
 import sys
 from collections.abc import Mapping, Sequence
+from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor, as_completed
 from dataclasses import asdict, fields
 from datetime import datetime, timezone
 from importlib import metadata
@@ -108,26 +108,27 @@ def run(
     done = {(r["recipe"], r["seed"]) for r in results["runs"]}
     todo = [(recipe, seed) for seed in seeds for recipe in recipes if (recipe.name, seed) not in done]
     out.parent.mkdir(parents=True, exist_ok=True)
-    context = multiprocessing.get_context("spawn")
-    # Leaving the pool, after an interrupt too, ends its processes: half a training is worth nothing.
     with (
-        context.Pool(jobs, initializer=_ignore_interrupts, maxtasksperchild=1) as pool,
+        ThreadPoolExecutor(jobs) as pool,
         tqdm(total=len(todo), unit="training", disable=not progress) as bar,
     ):
-        for result in pool.imap_unordered(_train, [(recipe, seed, measurement) for recipe, seed in todo]):
-            results["runs"].append(result)
-            _write(results, out)
-            bar.set_postfix_str(f"{result['recipe']} seed {result['seed']}: {result['seconds']:.0f} s")
-            bar.update()
+        futures = [pool.submit(_train_apart, recipe, seed, measurement) for recipe, seed in todo]
+        try:
+            for future in as_completed(futures):
+                result = future.result()
+                results["runs"].append(result)
+                _write(results, out)
+                bar.set_postfix_str(f"{result['recipe']} seed {result['seed']}: {result['seconds']:.0f} s")
+                bar.update()
+        finally:
+            pool.shutdown(cancel_futures=True)
     return results
 
 
-def _ignore_interrupts() -> None:
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-
-
-def _train(arguments: tuple[Recipe, int, Measurement]) -> dict[str, Any]:
-    return train(*arguments)
+def _train_apart(recipe: Recipe, seed: int, measurement: Measurement) -> dict[str, Any]:
+    """Train in a fresh process: torch's threads, the random state and the memory are nobody else's."""
+    with ProcessPoolExecutor(1, mp_context=multiprocessing.get_context("spawn")) as process:
+        return process.submit(train, recipe, seed, measurement).result()
 
 
 def _resume(recipes: Sequence[Recipe], measurement: Measurement, out: Path) -> dict[str, Any]:

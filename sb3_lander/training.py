@@ -18,7 +18,7 @@ from stable_baselines3.common.base_class import BaseAlgorithm
 from stable_baselines3.common.callbacks import BaseCallback, CallbackList
 
 from sb3_lander.evaluation import EvaluationReport, evaluate, fixed_tasks
-from sb3_lander.zoo import default_config
+from sb3_lander.settings import default_config
 
 __all__ = ["SCREENING_TASKS", "SOLVING_TASKS", "Measurement", "Recipe", "train"]
 
