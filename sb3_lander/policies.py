@@ -24,6 +24,12 @@ __all__ = ["STD_KINDS", "SeparateActorCriticPolicy"]
 
 STD_KINDS = ("learned", "fixed", "state_dependent")
 
+# The base class forgets share_features_extractor, and the gSDE arguments where gSDE is off.
+_KEPT_ARGUMENTS = (
+    *("bounded_mean", "std", "log_std_bounds", "mirror", "value_scale", "fast"),
+    *("full_std", "use_expln", "squash_output", "share_features_extractor"),
+)
+
 
 class SeparateActorCriticPolicy(ActorCriticPolicy):
     """SB3's actor-critic policy with separate MLPs for actor and critic, and options for continuous control.
@@ -153,18 +159,7 @@ class SeparateActorCriticPolicy(ActorCriticPolicy):
 
     def _get_constructor_parameters(self) -> dict[str, Any]:
         data = super()._get_constructor_parameters()
-        data.update(
-            bounded_mean=self.bounded_mean,
-            std=self.std,
-            log_std_bounds=self.log_std_bounds,
-            mirror=self.mirror,
-            value_scale=self.value_scale,
-            fast=self.fast,
-            full_std=self.full_std,
-            use_expln=self.use_expln,
-            squash_output=self.squash_output,
-            share_features_extractor=self.share_features_extractor,
-        )
+        data.update({name: getattr(self, name) for name in _KEPT_ARGUMENTS})
         return data
 
     def _build(self, lr_schedule: Schedule) -> None:
