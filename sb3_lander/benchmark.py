@@ -103,6 +103,7 @@ def run(
     """
     for recipe in recipes:
         recipe.entry(measurement.env_id)
+        measurement.for_recipe(recipe)
     results = _resume(recipes, measurement, out)
     results["jobs"] = max(jobs, results.get("jobs", 1))
     done = {(r["recipe"], r["seed"]) for r in results["runs"]}
@@ -182,8 +183,9 @@ def summary(results: Mapping[str, Any], baseline: str | None = None) -> dict[str
     :param results: What :func:`run` returned or wrote.
     :param baseline: Name of the recipe whose median time to each target is divided by the others'.
     :return: Per recipe: ``seeds``, ``solved`` (per target the number of seeds), ``steps`` and ``seconds`` (per target
-        the median), ``worst_seconds``, ``speedup`` (per target, with a baseline), ``steps_per_second``, and, where
-        final reports were made, ``final_iqm``, ``final_mean``, ``success_rate`` and ``length`` over seeds.
+        the median), ``worst_seconds``, ``speedup`` (per target, with a baseline), ``steps_per_second`` and
+        ``steps_per_second_with_evaluations`` (the Zoo's own), and, where final reports were made, ``final_iqm``,
+        ``final_mean``, ``success_rate`` and ``length`` over seeds.
     """
     targets = [f"{target:g}" for target in results["measurement"]["targets"]]
     table: dict[str, dict[str, Any]] = {}
@@ -201,7 +203,8 @@ def summary(results: Mapping[str, Any], baseline: str | None = None) -> dict[str
             row["speedup"] = {
                 t: ratio_of_medians(_to_target(others, t, "seconds"), _to_target(runs, t, "seconds")) for t in targets
             }
-        row["steps_per_second"] = median([run["steps_per_second"] for run in runs])
+        for figure in ("steps_per_second", "steps_per_second_with_evaluations"):
+            row[figure] = median([run[figure] for run in runs])
         finals = [run["final"] for run in runs if run["final"]]
         if finals:
             row["final_iqm"] = iqm([final["iqm_return"] for final in finals])

@@ -68,7 +68,6 @@ def _benchmark_arguments(parser: argparse.ArgumentParser) -> None:
     add("--until-solved", action="store_true", help="end a training once it has reached every target")
     add("--eval-every", type=int, default=8192, help="steps between evaluations (default: %(default)s)")
     add("--final-episodes", type=int, default=1000, help="tasks of the final report (default: %(default)s)")
-    add("--zoo-evaluations", action="store_true", help="run the Zoo's EvalCallback too, with the clock running")
     add("--jobs", type=int, default=1, help="trainings side by side; more than 1 makes seconds incomparable")
     add("--baseline", default=None, help="recipe to divide the others' times by in the table")
 
@@ -84,7 +83,6 @@ def _benchmark(arguments: argparse.Namespace) -> None:
         budget=arguments.budget,
         until_solved=arguments.until_solved,
         final_episodes=arguments.final_episodes,
-        zoo_evaluations=arguments.zoo_evaluations,
     )
     seeds = range(arguments.first_seed, arguments.first_seed + arguments.seeds)
     recipes = benchmark.load_recipes(arguments.recipes)

@@ -96,9 +96,7 @@ class EnvPoolTask:
             )
         pool_spec = envpool.make_spec(self.task_id, **self.options)
         if pool_spec._action_keys != _ACTION_KEYS or "obs" not in pool_spec._state_keys:
-            raise ValueError(
-                f"{self.task_id}: needs one agent with Box or Discrete spaces, not a Dict of them"
-            )
+            raise ValueError(f"{self.task_id}: needs one agent with Box or Discrete spaces, not a Dict of them")
         return pool_spec
 
     def _describe_as(self, spec: EnvSpec) -> None:

@@ -62,9 +62,7 @@ class EnvPoolVecEnv(VecEnv):
         if n_envs < 1:
             raise ValueError(f"n_envs={n_envs!r}: there must be at least 1 env")
         if num_threads is not None and num_threads < 1:
-            raise ValueError(
-                f"num_threads={num_threads!r}: give at least 1, or None for one thread for each CPU"
-            )
+            raise ValueError(f"num_threads={num_threads!r}: give at least 1, or None for one thread for each CPU")
         if render_mode not in (None, "rgb_array"):
             raise ValueError(
                 f"render_mode={render_mode!r}: EnvPoolVecEnv has None and 'rgb_array'; "
@@ -105,9 +103,7 @@ class EnvPoolVecEnv(VecEnv):
         self.seed(seed)
 
     def _make_pool(self) -> None:
-        seeds = [
-            int(np.random.randint(2**32, dtype=np.uint32)) if s is None else s % 2**32 for s in self._seeds
-        ]
+        seeds = [int(np.random.randint(2**32, dtype=np.uint32)) if s is None else s % 2**32 for s in self._seeds]
         # A spare's seed follows from its env's seed alone, so that no env depends on the others.
         spare_seeds = [int(np.random.SeedSequence((s, 1)).generate_state(1)[0]) for s in seeds]
         self._pool = self._task.make_pool(seeds + spare_seeds, self.num_threads, self.render_mode)
@@ -139,9 +135,7 @@ class EnvPoolVecEnv(VecEnv):
         :raises ValueError: If the shape is wrong.
         """
         if self._pool is None or self._is_stepping:
-            raise RuntimeError(
-                "step_wait() is due first" if self._is_stepping else "call reset() before step()"
-            )
+            raise RuntimeError("step_wait() is due first" if self._is_stepping else "call reset() before step()")
         # A copy, since the threads read it until step_wait; EnvPool's own send() is bypassed with its checks
         # because its Python part takes about a tenth of a step's time.
         actions = np.array(actions, self._no_action.dtype, order="C")
@@ -261,9 +255,7 @@ class EnvPoolVecEnv(VecEnv):
         :raises AttributeError: For a parameter of the simulator or a fixed attribute, which cannot change.
         """
         if attr_name in self._fixed_names:
-            raise AttributeError(
-                f"{attr_name!r} of {self.task_id} is fixed when EnvPool makes its simulators"
-            )
+            raise AttributeError(f"{attr_name!r} of {self.task_id} is fixed when EnvPool makes its simulators")
         for i in self._get_indices(indices):
             self._attributes[i][attr_name] = value
 
@@ -275,9 +267,7 @@ class EnvPoolVecEnv(VecEnv):
         :raises AttributeError: For any other method.
         """
         if method_name != "render":
-            raise AttributeError(
-                f"{method_name!r}: {self.task_id}'s simulators live in C++, so there is only render"
-            )
+            raise AttributeError(f"{method_name!r}: {self.task_id}'s simulators live in C++, so there is only render")
         images = self.get_images()
         return [images[i] for i in self._get_indices(indices)]
 

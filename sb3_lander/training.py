@@ -8,14 +8,14 @@ import io
 import os
 import tempfile
 import time
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Mapping
+from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any
 
 import yaml
 from stable_baselines3.common.base_class import BaseAlgorithm
-from stable_baselines3.common.callbacks import BaseCallback, CallbackList
+from stable_baselines3.common.callbacks import BaseCallback, CallbackList, EvalCallback
 
 from sb3_lander.evaluation import EvaluationReport, evaluate, fixed_tasks
 from sb3_lander.settings import default_config
@@ -53,6 +53,9 @@ class Recipe:
 
     vec_env: str = "dummy"
     """``dummy`` or ``subproc``, as the Zoo's ``--vec-env``."""
+
+    watch: Mapping[str, Any] = field(default_factory=dict)
+    """Fields of :class:`Measurement` that differ for this recipe, as ``{until_solved: true}`` for a baseline."""
 
     def entry(self, env_id: str) -> dict[str, Any]:
         """Return the hyperparameters for an environment, in the Zoo's format.
@@ -111,8 +114,18 @@ class Measurement:
     final_episodes: int = 1000
     """Tasks of the final report; 0 for none."""
 
-    zoo_evaluations: bool = False
-    """Let the Zoo's own EvalCallback run at its defaults, on the clock, as in ``python -m rl_zoo3.train``."""
+    zoo_evaluations: bool = True
+    """Let the Zoo's own EvalCallback run at its defaults, as in ``python -m rl_zoo3.train``, and tell what it costs."""
+
+    def for_recipe(self, recipe: Recipe) -> Measurement:
+        """Return how this recipe is watched.
+
+        :raises ValueError: If the recipe names a field that does not exist.
+        """
+        unknown = set(recipe.watch) - {f.name for f in fields(self)}
+        if unknown:
+            raise ValueError(f"recipe {recipe.name}: watch has no {', '.join(sorted(unknown))}")
+        return replace(self, **recipe.watch)
 
 
 class _Watch(BaseCallback):
@@ -124,17 +137,18 @@ class _Watch(BaseCallback):
         self.curve: list[dict[str, float]] = []
         self.solved: dict[str, dict[str, float]] = {}
         self._tasks = fixed_tasks(measurement.env_id, SOLVING_TASKS)
-        self._curve_every = max(1, budget // max(1, measurement.curve_points))
+        self._curve_every = budget // measurement.curve_points if measurement.curve_points else budget + 1
         self._next_curve = self._curve_every
         self._next_eval = measurement.eval_every
         self._stopped = 0.0
+        self.zoo_evaluations: dict[str, float] = {"seconds": 0.0}
 
     def _on_training_start(self) -> None:
         self._start = time.perf_counter()
 
     def seconds(self) -> float:
-        """Return the training's time so far without the evaluations."""
-        return time.perf_counter() - self._start - self._stopped
+        """Return the training's time so far without any evaluation, ours or the Zoo's."""
+        return time.perf_counter() - self._start - self._stopped - self.zoo_evaluations["seconds"]
 
     def _open_targets(self) -> list[float]:
         return [t for t in self.measurement.targets if f"{t:g}" not in self.solved]
@@ -177,7 +191,10 @@ class _Watch(BaseCallback):
         return not (self.measurement.until_solved and not self._open_targets())
 
 
-def _timed(function: Callable[..., Any], spent: dict[str, float], name: str) -> Callable[..., Any]:
+def _time_method(instance: Any, method: str, spent: dict[str, float], name: str) -> None:
+    """Add the time of every call of one object's method to ``spent[name]``."""
+    function = getattr(instance, method)
+
     def call(*args: Any, **kwargs: Any) -> Any:
         start = time.perf_counter()
         try:
@@ -185,7 +202,7 @@ def _timed(function: Callable[..., Any], spent: dict[str, float], name: str) -> 
         finally:
             spent[name] += time.perf_counter() - start
 
-    return call
+    setattr(instance, method, call)
 
 
 def _manager(recipe: Recipe, measurement: Measurement, seed: int, folder: Path) -> Any:
@@ -223,23 +240,28 @@ def train(recipe: Recipe, seed: int, measurement: Measurement) -> dict[str, Any]
 
     :param recipe: What to train.
     :param seed: Seed of the training, as the Zoo's ``--seed``.
-    :param measurement: How to watch it.
+    :param measurement: How to watch it; the recipe's own :attr:`Recipe.watch` goes over it.
     :return: ``solved`` (per target: environment steps and seconds, absent if not reached), ``curve``, ``final``
         (the summary over :attr:`Measurement.final_episodes` tasks), ``steps``, ``seconds``, ``steps_per_second`` and
-        ``split`` (seconds in the environments, in updates, and in the rest). Evaluations are on no clock.
+        ``split`` (seconds in the environments, in updates, and in the rest), all without evaluations, and
+        ``zoo_evaluation_seconds`` and ``steps_per_second_with_evaluations`` with the Zoo's own.
     """
     from stable_baselines3.common.utils import set_random_seed
 
+    measurement = measurement.for_recipe(recipe)
     with tempfile.TemporaryDirectory() as folder, contextlib.redirect_stdout(io.StringIO()) as output:
         set_random_seed(seed)
         manager = _manager(recipe, measurement, seed, Path(folder))
         model, _ = manager.setup_experiment()
         spent = {"envs": 0.0, "update": 0.0}
-        model.env.step = _timed(model.env.step, spent, "envs")
-        model.train = _timed(model.train, spent, "update")
+        _time_method(model.env, "step", spent, "envs")
+        _time_method(model, "train", spent, "update")
         watch = _Watch(measurement, manager.n_timesteps)
+        for callback in manager.callbacks:
+            if isinstance(callback, EvalCallback):
+                _time_method(callback, "_on_step", watch.zoo_evaluations, "seconds")
         model.learn(manager.n_timesteps, callback=CallbackList([*manager.callbacks, watch]), log_interval=None)
-        seconds = watch.seconds()
+        seconds, zoo_seconds = watch.seconds(), watch.zoo_evaluations["seconds"]
         final = _final_report(model, measurement)
         model.env.close()
     spent["rest"] = seconds - sum(spent.values())
@@ -251,6 +273,8 @@ def train(recipe: Recipe, seed: int, measurement: Measurement) -> dict[str, Any]
         "steps": model.num_timesteps,
         "seconds": round(seconds, 3),
         "steps_per_second": round(model.num_timesteps / seconds, 1),
+        "zoo_evaluation_seconds": round(zoo_seconds, 3),
+        "steps_per_second_with_evaluations": round(model.num_timesteps / (seconds + zoo_seconds), 1),
         "split": {name: round(value, 3) for name, value in spent.items()},
         "solved": watch.solved,
         "curve": watch.curve,

@@ -38,7 +38,15 @@ def test_a_training_reports_its_targets_its_curve_and_its_final_tasks() -> None:
     assert set(result["split"]) == {"envs", "update", "rest"}
     assert result["seconds"] == pytest.approx(sum(result["split"].values()), abs=0.01)
     assert result["environments"].startswith("Environments: EnvPool, 4 x LunarLanderContinuous-v3")
+    assert result["steps_per_second_with_evaluations"] <= result["steps_per_second"]
     json.dumps(result)
+
+
+def test_a_recipe_can_be_watched_in_its_own_way() -> None:
+    quick = Measurement(targets=(1e6,), final_episodes=3).for_recipe(Recipe("x", watch={"targets": (1.0,)}))
+    assert (quick.targets, quick.final_episodes) == ((1.0,), 3)
+    with pytest.raises(ValueError, match="recipe x: watch has no target"):
+        Measurement().for_recipe(Recipe("x", watch={"target": 1.0}))
 
 
 def test_the_same_seed_measures_the_same_returns_and_another_seed_others() -> None:
@@ -127,7 +135,7 @@ def test_the_command_alternates_goes_on_after_a_kill_and_repeats_nothing(tmp_pat
     process.wait()
     before = json.loads((tmp_path / "out.json").read_text())["runs"]
     assert 1 <= len(before) < 4
-    done = subprocess.run([sys.executable, "-m", "sb3_lander", *arguments], capture_output=True, text=True)
+    done = subprocess.run([sys.executable, "-m", "sb3_lander", *arguments], capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
     results = json.loads((tmp_path / "out.json").read_text())
     assert results["runs"][: len(before)] == before
@@ -147,7 +155,14 @@ def made_up_results() -> dict[str, Any]:
     def made_up(name: str, seed: int, seconds: float | None, iqm: float) -> dict[str, Any]:
         solved = {} if seconds is None else {"200": {"steps": seconds * 1e4, "seconds": seconds}}
         final = {"iqm_return": iqm, "mean_return": iqm - 1, "success_rate": 0.99, "mean_length": 180.0}
-        return {"recipe": name, "seed": seed, "solved": solved, "steps_per_second": 1e4, "final": final}
+        return {
+            "recipe": name,
+            "seed": seed,
+            "solved": solved,
+            "steps_per_second": 1e4,
+            "final": final,
+            "steps_per_second_with_evaluations": 9e3,
+        }
 
     runs = [made_up("fast", i, float(i), 280 + i) for i in range(1, 6)]
     runs += [made_up("slow", i, 30.0 if i < 5 else None, 250 + i) for i in range(1, 6)]

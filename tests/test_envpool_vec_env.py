@@ -176,9 +176,7 @@ def test_each_cart_moves_by_its_own_velocity_through_many_episodes() -> None:
     before, episodes = env.reset(), 0
     for action in random_actions(env, 300):
         after, _, dones, infos = env.step(action)
-        ends = np.stack(
-            [info.get("terminal_observation", row) for info, row in zip(infos, after, strict=True)]
-        )
+        ends = np.stack([info.get("terminal_observation", row) for info, row in zip(infos, after, strict=True)])
         np.testing.assert_allclose(ends[:, 0], before[:, 0] + 0.02 * before[:, 1], atol=1e-5)
         is_over = (np.abs(ends[:, 0]) > 2.4) | (np.abs(ends[:, 2]) > 12 * 2 * np.pi / 360)
         assert_same(dones, is_over)
@@ -264,9 +262,7 @@ class _RewardsBeforeBootstrap(BaseCallback):
 
 def test_ppo_bootstraps_from_the_terminal_observation_at_the_time_limit() -> None:
     env = EnvPoolVecEnv("Pendulum-v1", 2, seed=0)
-    model = PPO(
-        "MlpPolicy", env, n_steps=200, batch_size=400, n_epochs=1, learning_rate=0.0, gamma=0.9, device="cpu"
-    )
+    model = PPO("MlpPolicy", env, n_steps=200, batch_size=400, n_epochs=1, learning_rate=0.0, gamma=0.9, device="cpu")
     seen = _RewardsBeforeBootstrap()
     model.learn(400, callback=seen)
     values = model.policy.predict_values(th.as_tensor(np.stack(seen.terminals))).detach().numpy()[:, 0]
@@ -290,9 +286,7 @@ def test_ppo_learns_and_is_evaluated_without_a_warning(task: str) -> None:
 
 def test_ppo_gives_the_same_weights_for_the_same_seed() -> None:
     def weights(seed: int) -> np.ndarray:
-        model = PPO(
-            "MlpPolicy", EnvPoolVecEnv("CartPole-v1", 4), n_steps=32, batch_size=64, seed=seed, device="cpu"
-        )
+        model = PPO("MlpPolicy", EnvPoolVecEnv("CartPole-v1", 4), n_steps=32, batch_size=64, seed=seed, device="cpu")
         return th.nn.utils.parameters_to_vector(model.learn(256).policy.parameters()).detach().numpy()
 
     assert_same(weights(1), weights(1))
@@ -377,9 +371,7 @@ def test_without_a_render_mode_images_are_none_with_a_warning() -> None:
 
 def test_monitor_files_hold_the_episodes(tmp_path: Path) -> None:
     env = EnvPoolVecEnv("CartPole-v1", 3, seed=0, monitor_dir=str(tmp_path))
-    episodes = [
-        info["episode"] for _, _, _, infos in play(env, 200)[1:] for info in infos if "episode" in info
-    ]
+    episodes = [info["episode"] for _, _, _, infos in play(env, 200)[1:] for info in infos if "episode" in info]
     env.close()
     assert sorted(path.name for path in tmp_path.iterdir()) == [f"{i}.monitor.csv" for i in range(3)]
     results = load_results(str(tmp_path))
