@@ -268,7 +268,7 @@ def train(recipe: Recipe, seed: int, measurement: Measurement) -> dict[str, Any]
     return {
         "recipe": recipe.name,
         "seed": seed,
-        "environments": next((x for x in output.getvalue().splitlines() if x.startswith("Environments:")), "gymnasium"),
+        "environments": _training_environments(output.getvalue()),
         "budget": manager.n_timesteps,
         "steps": model.num_timesteps,
         "seconds": round(seconds, 3),
@@ -281,6 +281,12 @@ def train(recipe: Recipe, seed: int, measurement: Measurement) -> dict[str, Any]
         "final": None if final is None else final.summary(),
         "load_average": os.getloadavg()[0],
     }
+
+
+def _training_environments(output: str) -> str:
+    # The Zoo makes the evaluation environments first, so the training ones are spoken of last.
+    lines = [line for line in output.splitlines() if line.startswith("Environments:")]
+    return lines[-1] if lines else "gymnasium"
 
 
 def _final_report(model: BaseAlgorithm, measurement: Measurement) -> EvaluationReport | None:
