@@ -31,6 +31,9 @@ SCREENING_TASKS = 10
 _SCREENING_MARGIN = 100.0
 """How far below a target the screening tasks' mean may lie before the others are left out."""
 
+ZOO_EVAL_FREQ = 25_000
+"""The default of the Zoo's ``--eval-freq``."""
+
 FINAL_FIRST_SEED = 50_000_000
 """First seed of the tasks that the final report is made of; nothing is selected on them."""
 
@@ -142,6 +145,8 @@ class _Watch(BaseCallback):
         self._next_eval = measurement.eval_every
         self._stopped = 0.0
         self.zoo_evaluations: dict[str, float] = {"seconds": 0.0}
+        self.update_seconds = 0.0
+        self._rollout_ended: float | None = None
 
     def _on_training_start(self) -> None:
         self._start = time.perf_counter()
@@ -153,7 +158,19 @@ class _Watch(BaseCallback):
     def _open_targets(self) -> list[float]:
         return [t for t in self.measurement.targets if f"{t:g}" not in self.solved]
 
+    def _on_rollout_end(self) -> None:
+        self._rollout_ended = time.perf_counter()
+
+    def _note_update(self) -> None:
+        if self._rollout_ended is not None:
+            self.update_seconds += time.perf_counter() - self._rollout_ended
+            self._rollout_ended = None
+
+    def _on_training_end(self) -> None:
+        self._note_update()
+
     def _on_rollout_start(self) -> None:
+        self._note_update()
         steps = self.num_timesteps
         if steps == 0:
             return
@@ -224,7 +241,7 @@ def _manager(recipe: Recipe, measurement: Measurement, seed: int, folder: Path) 
         measurement.env_id,
         log_folder=str(folder),
         n_timesteps=measurement.budget or -1,
-        eval_freq=25_000 if measurement.zoo_evaluations else -1,
+        eval_freq=ZOO_EVAL_FREQ if measurement.zoo_evaluations else -1,
         seed=seed,
         verbose=0,
         vec_env_type=recipe.vec_env,
@@ -253,9 +270,8 @@ def train(recipe: Recipe, seed: int, measurement: Measurement) -> dict[str, Any]
         set_random_seed(seed)
         manager = _manager(recipe, measurement, seed, Path(folder))
         model, _ = manager.setup_experiment()
-        spent = {"envs": 0.0, "update": 0.0}
+        spent = {"envs": 0.0}
         _time_method(model.env, "step", spent, "envs")
-        _time_method(model, "train", spent, "update")
         watch = _Watch(measurement, manager.n_timesteps)
         for callback in manager.callbacks:
             if isinstance(callback, EvalCallback):
@@ -264,6 +280,7 @@ def train(recipe: Recipe, seed: int, measurement: Measurement) -> dict[str, Any]
         seconds, zoo_seconds = watch.seconds(), watch.zoo_evaluations["seconds"]
         final = _final_report(model, measurement)
         model.env.close()
+    spent["update"] = watch.update_seconds
     spent["rest"] = seconds - sum(spent.values())
     return {
         "recipe": recipe.name,

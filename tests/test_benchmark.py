@@ -19,6 +19,7 @@ from sb3_lander.cli import main
 from sb3_lander.training import Measurement, Recipe
 
 TINY = {"n_envs": 4, "n_steps": 64, "batch_size": 64, "n_epochs": 1, "n_timesteps": 512}
+"""Changes that make a training of any entry take a second."""
 QUICK = Measurement(targets=(-1e6, 1e6), eval_every=256, curve_points=1, final_episodes=3)
 
 
@@ -40,6 +41,15 @@ def test_a_training_reports_its_targets_its_curve_and_its_final_tasks() -> None:
     assert result["environments"].startswith("Environments: EnvPool, 4 x LunarLanderContinuous-v3")
     assert result["steps_per_second_with_evaluations"] <= result["steps_per_second"]
     json.dumps(result)
+
+
+def test_the_zoos_own_evaluations_run_and_are_counted_apart(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(training, "ZOO_EVAL_FREQ", 256)
+    result = training.train(Recipe("tiny", changes=TINY), 3, QUICK)
+    assert result["zoo_evaluation_seconds"] > 0.0
+    assert result["steps_per_second_with_evaluations"] < result["steps_per_second"]
+    without = training.train(Recipe("tiny", changes=TINY), 3, Measurement(**{**vars(QUICK), "zoo_evaluations": False}))
+    assert without["zoo_evaluation_seconds"] == 0.0
 
 
 def test_a_recipe_can_be_watched_in_its_own_way() -> None:
