@@ -17,7 +17,14 @@ The modules, from the lowest to the highest; each imports only from those above 
     experiment       the RL Zoo's experiment manager, for our ids
     zoo              register(): the one hook into the RL Zoo
     runs             a run folder of the RL Zoo, read
+    archive          a model's .zip, read without unpickling
+    agents           load_policy(): an agent from a file that nobody vouches for
+    subjects         which saved models to evaluate, and loading those that are trusted
+    video            one episode of a fixed task as MP4 and GIF
+    assessment       the models of a run on fixed tasks
+    findings         what an assessment leaves: table, JSON, CSV, TensorBoard
     statistics       interquartile means, medians and ratios with intervals
+    recipes          what a benchmark trains and how it watches
     training         one timed training of one recipe
     benchmark        many seeds of many recipes
     cli              python -m sb3_lander VERB

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import argparse
+import ast
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 __all__ = ["main"]
 
@@ -74,7 +75,7 @@ def _benchmark_arguments(parser: argparse.ArgumentParser) -> None:
 
 def _benchmark(arguments: argparse.Namespace) -> None:
     from sb3_lander import benchmark
-    from sb3_lander.training import Measurement
+    from sb3_lander.recipes import Measurement
 
     measurement = Measurement(
         env_id=arguments.env,
@@ -92,9 +93,92 @@ def _benchmark(arguments: argparse.Namespace) -> None:
     print(benchmark.table(results, arguments.baseline))
 
 
+def _evaluate_arguments(parser: argparse.ArgumentParser) -> None:
+    add = parser.add_argument
+    add("path", type=Path, metavar="PATH", help="a run folder of the RL Zoo, or a model's .zip")
+    add("--episodes", type=int, default=100, help="number of fixed tasks (default: %(default)s)")
+    add("--first-seed", type=int, default=1_000_000, help="the first task's seed (default: %(default)s)")
+    add("--checkpoints", action="store_true", help="every checkpoint of the run, in step order")
+    add("--every", type=int, metavar="STEPS", help="only the checkpoints closest to the multiples of STEPS")
+    add("--best", action="store_true", help="the run's best_model.zip instead of its final model")
+    add("--env-kwargs", nargs="+", default=[], metavar="KEY:VALUE", help="as enable_wind:True wind_power:15.0")
+    add("--stochastic", action="store_true", help="sample the actions instead of taking the most likely ones")
+    add("--video", type=int, default=0, metavar="K", help="record the K worst, K median and K best episodes")
+    add("--video-folder", type=Path, help="where the videos go (default: videos beside the model)")
+    add("--json", type=Path, metavar="FILE", help="write the report and every episode")
+    add("--csv", type=Path, metavar="FILE", help="write a row for each episode")
+    add("--processes", type=int, metavar="P", help="worker processes (default: one a core from 300 episodes on)")
+    add("--safe", action="store_true", help="run no code of the files, refuse what needs it")
+    add("--algo", help="the algorithm (default: as the run or the model's settings tell)")
+    add("--env", help="environment id (default: the run's, or LunarLanderContinuous-v3)")
+
+
+def _evaluate(arguments: argparse.Namespace) -> None:
+    for file in (arguments.json, arguments.csv):
+        if file is not None and not file.parent.is_dir():
+            raise FileNotFoundError(f"no folder {file.parent} for {file.name}")
+    env_kwargs = dict(_key_value(word) for word in arguments.env_kwargs)
+    from sb3_lander import findings
+    from sb3_lander.assessment import Assessment
+
+    assessment = Assessment(
+        arguments.path,
+        episodes=arguments.episodes,
+        first_seed=arguments.first_seed,
+        checkpoints=arguments.checkpoints,
+        every=arguments.every,
+        best=arguments.best,
+        algo=arguments.algo,
+        env_id=arguments.env,
+        env_kwargs=env_kwargs,
+        deterministic=not arguments.stochastic,
+        safe=arguments.safe,
+    )
+    found = list(
+        assessment.play(
+            n_processes=arguments.processes,
+            progress=sys.stderr.isatty(),
+            videos=arguments.video,
+            video_folder=arguments.video_folder,
+        )
+    )
+    print(findings.table(found))
+    if any(subject.borrowed for subject in assessment.subjects):
+        print("note: models without normalisation statistics of their own were given the run's latest")
+    written = [recording.path for assessed in found for recording in assessed.recordings.values()]
+    if arguments.json is not None:
+        findings.write(arguments.json, findings.to_json(found, several=arguments.checkpoints))
+        written.append(arguments.json)
+    if arguments.csv is not None:
+        findings.write(arguments.csv, findings.to_csv(found))
+        written.append(arguments.csv)
+    if assessment.run is not None:
+        folder = findings.tensorboard_folder(assessment.run, assessment.subjects[0], safe=arguments.safe)
+        if folder is not None:
+            written.append(findings.log(folder, found, env_kwargs))
+    for path in written:
+        print(f"wrote {path}")
+
+
+def _key_value(word: str) -> tuple[str, Any]:
+    """Read ``key:value`` as the Zoo's ``--env-kwargs``, but only values that are Python literals."""
+    key, _, text = word.partition(":")
+    try:
+        if not key.isidentifier():
+            raise ValueError(f"{key!r} is not a name")
+        return key, ast.literal_eval(text)
+    except (ValueError, SyntaxError, TypeError, MemoryError, RecursionError) as error:
+        raise ValueError(f"--env-kwargs {word}: write key:value with a Python literal, as wind_power:15.0") from error
+
+
 _VERBS = {
     "benchmark": _Verb(
         "Train many seeds of one or several recipes and measure them.", _benchmark_arguments, _benchmark
     ),
     "config": _Verb("Print the path of our hyperparameters, for --conf-file.", _config_arguments, _config),
+    "evaluate": _Verb(
+        "Play fixed tasks with a saved model, or with every checkpoint of a run, and report.",
+        _evaluate_arguments,
+        _evaluate,
+    ),
 }

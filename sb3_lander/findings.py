@@ -1,0 +1,120 @@
+"""What an assessment leaves behind: a table, JSON, CSV, and the run's TensorBoard log."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import os
+import re
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from sb3_lander.assessment import Assessed
+from sb3_lander.runs import Run
+from sb3_lander.subjects import Subject
+from sb3_lander.video import add_to_tensorboard
+
+__all__ = ["log", "table", "tensorboard_folder", "to_csv", "to_json", "write"]
+
+_SCALARS = ("mean_return", "std_return", "iqm_return", "success_rate", "mean_length")
+_EVENTS = re.compile(r"events\.out\.tfevents\.(\d+)\..*")
+_SAME_START = 60.0
+"""Seconds between a training's start and its events file; SB3 opens the file within the first of them."""
+
+
+def table(findings: Sequence[Assessed]) -> str:
+    """Return the report of one model, or a table with a line for each of several."""
+    first = findings[0].report
+    if len(findings) == 1:
+        subject = findings[0].subject
+        return f"{subject.model.name} after {subject.step:,} steps\n{first}"
+    header = f"{'step':>11} {'return':>8} {'std':>7} {'iqm':>8} {'success':>8}  {'95% interval':<17}{'length':>7}"
+    lines = [str(first).splitlines()[0], header]
+    for assessed in findings:
+        report = assessed.report
+        interval = "{:.1%} to {:.1%}".format(*report.success_interval)
+        lines.append(
+            f"{assessed.subject.step:>11,} {report.mean_return:>8.1f} {report.std_return:>7.1f} "
+            f"{report.iqm_return:>8.1f} {report.success_rate:>8.1%}  {interval:<17}{report.mean_length:>7.1f}"
+        )
+    return "\n".join(lines)
+
+
+def to_json(findings: Sequence[Assessed], *, several: bool) -> str:
+    """Return one report with its episodes, or ``{"checkpoints": [...]}`` with one for each model."""
+    reports = [assessed.to_dict() for assessed in findings]
+    return json.dumps({"checkpoints": reports} if several else reports[0], indent=1) + "\n"
+
+
+def to_csv(findings: Sequence[Assessed]) -> str:
+    """Return one row for each episode: the model, its step, and the episode."""
+    rows: list[dict[str, Any]] = [
+        {"model": assessed.subject.model.name, "step": assessed.subject.step, **episode.to_dict()}
+        for assessed in findings
+        for episode in assessed.report.episodes
+    ]
+    text = io.StringIO()
+    writer = csv.DictWriter(text, list(rows[0]), lineterminator="\n")
+    writer.writeheader()
+    writer.writerows(rows)
+    return text.getvalue()
+
+
+def write(path: Path, text: str) -> None:
+    """Write a file, which appears once it is complete."""
+    unfinished = path.with_name(f".{path.name}.unfinished")
+    try:
+        unfinished.write_text(text)
+        os.replace(unfinished, path)
+    finally:
+        unfinished.unlink(missing_ok=True)
+
+
+def tensorboard_folder(run: Run, subject: Subject, *, safe: bool = False) -> Path | None:
+    """Return the folder of a run's TensorBoard log.
+
+    The Zoo does not note which of ``<log>/<env id>/PPO_1, PPO_2, ...`` is the run's. But a model knows when its
+    training began, and the name of an events file has the second in which it was opened.
+
+    :param subject: A model of the run.
+    :param safe: Do not go where the run's files point to, only into the run's folder.
+    :return: The folder; ``tensorboard`` in the run where the log is not found; None for a run without a log.
+    """
+    inside, named = run.path / "tensorboard", run.args.get("tensorboard_log")
+    if safe or not named:
+        return inside if inside.is_dir() else None
+    base = Path(named)
+    if not base.is_absolute():
+        # The Zoo was started where <log folder>/<algo>/<run> begins.
+        depth = len(Path(run.args.get("log_folder") or "logs").parts)
+        parents = run.path.resolve().parents
+        base = parents[min(depth + 1, len(parents) - 1)] / base
+    started = (subject.start_time or 0) / 1e9
+    found = [
+        (abs(int(match[1]) - started), file.parent)
+        for file in base.glob("*/*/events.out.tfevents.*")
+        if (match := _EVENTS.fullmatch(file.name))
+    ]
+    distance, folder = min(found, default=(_SAME_START, inside))
+    return folder if distance < _SAME_START else inside
+
+
+def log(folder: Path, findings: Sequence[Assessed], env_kwargs: Mapping[str, Any]) -> Path:
+    """Add scalars and videos to a TensorBoard log, at the models' steps.
+
+    They go into a folder of their own in the log, ``evaluation``, which TensorBoard shows beside the training:
+    of several events files in one folder it would follow the newest only, and lose a training that goes on.
+    Keyword arguments of the environment are part of the name, as ``evaluation enable_wind=True``.
+
+    :return: The folder that was written.
+    """
+    name = " ".join(["evaluation", *(f"{key}={value}" for key, value in env_kwargs.items())])
+    target = folder / re.sub(r"[^\w .=+-]", "_", name)[:200]
+    for assessed in findings:
+        summary = assessed.report.summary()
+        scalars = {f"evaluation/{key}": float(summary[key]) for key in _SCALARS}
+        videos = {f"evaluation/{key}": recording for key, recording in assessed.recordings.items()}
+        add_to_tensorboard(target, assessed.subject.step, scalars, videos)
+    return target
