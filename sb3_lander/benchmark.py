@@ -20,8 +20,9 @@ from typing import Any
 import yaml
 from tqdm import tqdm  # type: ignore[import-untyped]  # it ships no types
 
+from sb3_lander.recipes import Measurement, Recipe
 from sb3_lander.statistics import Interval, iqm, median, ratio_of_medians
-from sb3_lander.training import Measurement, Recipe, train
+from sb3_lander.training import train
 
 __all__ = ["load_recipes", "run", "summary", "table"]
 

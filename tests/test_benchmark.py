@@ -16,7 +16,7 @@ import yaml
 
 from sb3_lander import benchmark, training
 from sb3_lander.cli import main
-from sb3_lander.training import Measurement, Recipe
+from sb3_lander.recipes import Measurement, Recipe
 
 TINY = {"n_envs": 4, "n_steps": 64, "batch_size": 64, "n_epochs": 1, "n_timesteps": 512}
 """Changes that make a training of any entry take a second."""

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import math
 
-from sb3_lander.training import Measurement, Recipe, train
+from sb3_lander.recipes import Measurement, Recipe
+from sb3_lander.training import train
 
 
 def test_the_committed_recipe_lands_the_lander_within_a_small_budget() -> None:
