@@ -89,11 +89,11 @@ def load_policy(path: str | Path) -> BasePolicy:
             f"{run.path} normalises its observations, and VecNormalize's statistics are a pickle, which can run "
             "any code: load it the usual way if you trust its author"
         )
-    settings = read_settings(path)
+    settings, weights = read_settings(path), read_weights(path)
     try:
         policy_class, arguments = _policy_class(settings), _arguments(settings)
         observation_space, action_space = _spaces(settings, run)
-        return _build(policy_class, observation_space, action_space, arguments, read_weights(path))
+        return _build(policy_class, observation_space, action_space, arguments, weights)
     except ValueError as error:
         raise ValueError(f"{path} cannot be loaded safely: {error}") from error
 
@@ -112,7 +112,7 @@ def check_safe_env(env_id: str, config: Mapping[str, Any]) -> None:
     wrappers = config.get("env_wrapper") or []
     for wrapper in wrappers if isinstance(wrappers, list) else [wrappers]:
         name = next(iter(wrapper), None) if isinstance(wrapper, Mapping) else wrapper
-        if name not in _SAFE_WRAPPERS:
+        if not isinstance(name, str) or name not in _SAFE_WRAPPERS:
             known = ", ".join(sorted(_SAFE_WRAPPERS))
             raise ValueError(f"the wrapper {name!r:.80} is not known to be safe; known: {known}")
 
@@ -122,12 +122,12 @@ def _env_spaces(run: Run) -> tuple[spaces.Space[Any], spaces.Space[Any]]:
     check_safe_env(run.env_id, run.config)
     from rl_zoo3.utils import get_wrapper_class
 
+    wrapper = get_wrapper_class(run.config)
     try:
         env = gym.make(gym.spec(run.env_id), **run.env_kwargs)
+        wrapped = env if wrapper is None else wrapper(env)
     except (gym.error.Error, TypeError, AssertionError) as error:
         raise ValueError(f"cannot make {run.env_id!r} with {run.env_kwargs}: {error}") from error
-    wrapper = get_wrapper_class(run.config)
-    wrapped = env if wrapper is None else wrapper(env)
     wrapped.close()
     return wrapped.observation_space, wrapped.action_space
 
@@ -177,7 +177,8 @@ def _spaces(settings: Mapping[str, Any], run: Run | None) -> tuple[spaces.Space[
         return observation_space, action_space
     except (ValueError, TypeError, KeyError, OverflowError, AssertionError) as error:
         if run is None:
-            raise ValueError(str(error)) from error
+            known = isinstance(error, ValueError)
+            raise ValueError(str(error) if known else f"its spaces are damaged: {error!r}") from error
         return _env_spaces(run)
 
 
@@ -231,6 +232,8 @@ def _build(
             policy.load_state_dict(weights)
             if arguments.get("use_sde"):
                 policy.reset_noise()  # type: ignore[operator]  # torch's modules answer any name
+        except ValueError:
+            raise
         # Settings that are no policy's can fail in any way in SB3's and torch's constructors.
         except Exception as error:
             raise ValueError(f"{type(error).__name__}: {error}") from error

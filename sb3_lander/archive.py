@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import io
 import json
+import pickle
 import re
 import zipfile
 from collections.abc import Iterator
@@ -63,13 +64,23 @@ def read_weights(path: str | Path) -> dict[str, th.Tensor]:
         with zipfile.ZipFile(io.BytesIO(content)) as inner:
             # torch would unpack them as well: a small member can be a large tensor.
             _check_members(inner, _TORCH_NAME, {zipfile.ZIP_STORED})
-        weights = th.load(io.BytesIO(content), map_location="cpu", weights_only=True)
+        weights = _load_weights(content)
         if not isinstance(weights, dict):
             raise ValueError(f"its weights are a {type(weights).__name__}, not a mapping")
         for name, tensor in weights.items():
             if not isinstance(name, str) or not _is_plain(tensor):
                 raise ValueError(f"its weight {name!r:.80} is not a dense tensor")
         return dict(weights)
+
+
+def _load_weights(content: bytes) -> Any:
+    try:
+        return th.load(io.BytesIO(content), map_location="cpu", weights_only=True)
+    except pickle.UnpicklingError as error:
+        # torch's own message goes on to recommend the unsafe reader.
+        named = re.search(r"GLOBAL (\S+)", str(error))
+        what = f"name {named[1]:.80}, which no weights need" if named else "are damaged, or not weights alone"
+        raise ValueError(f"its weights {what}") from error
 
 
 def _is_plain(tensor: object) -> bool:
@@ -97,7 +108,10 @@ def _checked(path: str | Path) -> Iterator[zipfile.ZipFile]:
             yield archive
     # Damage shows in any way: zlib, JSON and torch's reader have no error in common. All of them mean: refused.
     except Exception as error:
-        raise ValueError(f"{path} cannot be read safely: {error or type(error).__name__}") from error
+        reason = (
+            str(error) if isinstance(error, (ValueError, zipfile.BadZipFile)) else f"{type(error).__name__}: {error}"
+        )
+        raise ValueError(f"{path} cannot be read safely: {reason}") from error
 
 
 def _check_members(archive: zipfile.ZipFile, name_pattern: re.Pattern[str], compressions: set[int]) -> None:
