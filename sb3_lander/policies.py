@@ -35,7 +35,8 @@ class SeparateActorCriticPolicy(ActorCriticPolicy):
     """SB3's actor-critic policy with separate MLPs for actor and critic, and options for continuous control.
 
     Works with PPO, A2C and TRPO, with every observation and action space that ``ActorCriticPolicy`` supports.
-    With every option of its own at its default it computes bit for bit what ``ActorCriticPolicy`` does.
+    With every option of its own at its default it computes bit for bit what ``ActorCriticPolicy`` does. Arguments that are
+    not described here are that class's own.
 
     :param observation_space: Observation space.
     :param action_space: Action space.
@@ -58,14 +59,6 @@ class SeparateActorCriticPolicy(ActorCriticPolicy):
     :param fast: Fewer, larger kernels for the same mathematics: fused optimizer step (SB3's ``eps`` is kept) and
         hand-written backward passes for MLP and Gaussian. Results differ from ``fast=False`` by float rounding only.
     :param use_sde: gSDE exploration, as in SB3; not together with the options on mean, std and mirror.
-    :param full_std: See SB3 (gSDE only).
-    :param use_expln: See SB3 (gSDE only).
-    :param squash_output: See SB3 (gSDE only).
-    :param features_extractor_class: See SB3.
-    :param features_extractor_kwargs: See SB3.
-    :param share_features_extractor: See SB3.
-    :param normalize_images: See SB3.
-    :param optimizer_class: See SB3.
     :param optimizer_kwargs: See SB3: given explicitly, they replace SB3's ``eps=1e-5`` for Adam.
     :raises ValueError: If an option makes no sense for the spaces, or together with another one.
     """
@@ -200,6 +193,12 @@ class SeparateActorCriticPolicy(ActorCriticPolicy):
         # Anew, since the base class made it before the parameters above were added or taken away.
         self.optimizer = self.optimizer_class(self.parameters(), lr=lr_schedule(1), **optimizer_kwargs)  # type: ignore[call-arg]  # SB3 types the class as Optimizer
 
+    def set_training_mode(self, mode: bool) -> None:
+        """Put every module into training or evaluation mode."""
+        # predict() asks each time, and the walk over all modules takes a third of a single prediction's time.
+        if not self.fast or mode != self.training:
+            super().set_training_mode(mode)
+
     def forward(self, obs: th.Tensor, deterministic: bool = False) -> tuple[th.Tensor, th.Tensor, th.Tensor]:
         """Run actor and critic.
 
@@ -255,7 +254,7 @@ class SeparateActorCriticPolicy(ActorCriticPolicy):
             values = self.value_net(self.mlp_extractor.forward_critic(features))
         if self.symmetry is not None:
             values = self.symmetry.unfold_value(values)
-        return values if self.value_scale == 1.0 else values * self.value_scale
+        return values if self.value_scale == 1.0 else self.value_scale * values
 
     def _distribution(self, features: th.Tensor, side: th.Tensor | None) -> Distribution:
         """Return the action distribution from what the actor sees."""
