@@ -35,8 +35,8 @@ class SeparateActorCriticPolicy(ActorCriticPolicy):
     """SB3's actor-critic policy with separate MLPs for actor and critic, and options for continuous control.
 
     Works with PPO, A2C and TRPO, with every observation and action space that ``ActorCriticPolicy`` supports.
-    With every option of its own at its default it computes bit for bit what ``ActorCriticPolicy`` does. Arguments that are
-    not described here are that class's own.
+    With every option of its own at its default it computes bit for bit what ``ActorCriticPolicy`` does. The arguments
+    that are not described here are that class's own.
 
     :param observation_space: Observation space.
     :param action_space: Action space.
