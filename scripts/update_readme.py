@@ -42,7 +42,7 @@ def thousands(interval: Interval) -> str:
 
 def solving_table() -> str:
     """Return the time to 200 and 250 against the Zoo's own entry, alternating in one run."""
-    results = load("benchmark")
+    results = load("solving")
     rows = []
     for name, row in summary(results, baseline="zoo").items():
         cells = [name]
@@ -65,9 +65,7 @@ def solving_table() -> str:
 def final_table() -> str:
     """Return what the whole default budget ends at."""
     rows = []
-    for row_name, row in summary(load("benchmark")).items():
-        if "final_iqm" not in row:
-            continue
+    for row_name, row in summary(load("default_budget")).items():
         rate: Interval = row["success_rate"]
         percent = Interval(100 * rate.value, 100 * rate.low, 100 * rate.high)
         cells = [row_name, str(row["seeds"]), str(row["final_iqm"]), str(row["final_mean"]), f"{percent.value:.2f}"]
@@ -121,9 +119,9 @@ def throughput_table() -> str:
 
 def draw_learning_curves(path: Path) -> None:
     """Draw the deterministic return against steps: each seed, their interquartile mean, and where the Zoo's solve."""
-    runs = load("benchmark")["runs"]
-    ours = [r for r in runs if r["recipe"] == "ppo"]
-    zoo = [r["solved"]["200"]["steps"] / 1e6 for r in runs if r["recipe"] == "zoo" and "200" in r["solved"]]
+    ours = load("default_budget")["runs"]
+    baseline = [run["solved"] for run in load("solving")["runs"] if run["recipe"] == "zoo"]
+    zoo = [solved["200"]["steps"] / 1e6 for solved in baseline if "200" in solved]
     figure, axes = plt.subplots(figsize=(7.0, 3.4), layout="constrained")
     for run in ours:
         steps, returns = zip(*((p["steps"] / 1e6, p["mean_return"]) for p in run["curve"]), strict=True)
