@@ -137,7 +137,7 @@ def algorithm_of(settings: Mapping[str, Any]) -> str:
     # Each line names what none of the lines below it has.
     signs = [
         ("trpo", "cg_max_steps" in settings),
-        ("ars", "delta_std" in settings),
+        ("ars", "n_delta" in settings),
         ("ppo_lstm", "recurrent" in module),
         ("ppo", "clip_range" in settings),
         ("a2c", "gae_lambda" in settings),
