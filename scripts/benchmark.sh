@@ -5,6 +5,5 @@ cd "$(dirname "$0")/.."
 results=scripts/results
 python -m sb3_lander benchmark scripts/recipes.yml --baseline zoo --until-solved --final-episodes 0 --out $results/solving.json
 python -m sb3_lander benchmark ppo --out $results/default_budget.json
-python -m sb3_lander benchmark scripts/ablation_recipes.yml --until-solved --final-episodes 0 --out $results/ablation.json
 python scripts/throughput.py
 python scripts/update_readme.py

@@ -86,24 +86,6 @@ def final_table() -> str:
     )
 
 
-def ablation_table() -> str:
-    """Return what each ingredient is worth, taken out alone."""
-    rows = []
-    for name, row in summary(load("ablation")).items():
-        cells = [name]
-        for target in ("200", "250"):
-            cells += [
-                f"{row['solved'][target]}/{row['seeds']}",
-                thousands(row["steps"][target]),
-                str(row["seconds"][target]),
-            ]
-        rows.append(cells)
-    head = ["recipe"]
-    for target in ("200", "250"):
-        head += [f"reach {target}", "thousand steps", "seconds"]
-    return markdown(head, rows)
-
-
 def throughput_table() -> str:
     """Return steps a second against the number of environments."""
     results = load("throughput")
@@ -147,7 +129,6 @@ def draw_learning_curves(path: Path) -> None:
 TABLES = (
     ("solving", solving_table),
     ("final", final_table),
-    ("ablation", ablation_table),
     ("throughput", throughput_table),
 )
 
