@@ -165,13 +165,17 @@ class Assessment:
             raise ValueError(f"the number of videos must be >= 0, got {videos}")
         if n_processes is None:
             n_processes = (os.cpu_count() or 1) if len(self.tasks) >= _SEVERAL_PROCESSES_FROM else 1
+        folder = Path(video_folder or self.subjects[0].model.parent / "videos")
+        if videos:
+            try:
+                folder.mkdir(parents=True, exist_ok=True)
+            except OSError as error:
+                raise ValueError(f"cannot make the folder {folder} for the videos: {error.strerror}") from error
         for subject in self.subjects:
             model, options = self._load(subject)
             report = evaluate(model, self.tasks, n_processes=n_processes, progress=progress, **options)
             recordings = {}
-            folder = Path(video_folder or subject.model.parent / "videos")
             for name, seed in extremes(report, videos).items() if videos else ():
-                folder.mkdir(parents=True, exist_ok=True)
                 file = folder / f"step_{subject.step}_{name}_seed_{seed}.mp4"
                 recordings[name] = record_episode(model, Task(self.env_id, seed, self.env_kwargs), file, **options)
             yield Assessed(subject, report, recordings)

@@ -155,7 +155,10 @@ def _evaluate(arguments: argparse.Namespace) -> None:
     if assessment.run is not None:
         folder = findings.tensorboard_folder(assessment.run, assessment.subjects[0], safe=arguments.safe)
         if folder is not None:
-            written.append(findings.log(folder, found, env_kwargs))
+            try:
+                written.append(findings.log(folder, found, env_kwargs))
+            except OSError as error:
+                print(f"note: nothing was added to the TensorBoard log {folder}: {error.strerror}")
     for path in written:
         print(f"wrote {path}")
 

@@ -112,9 +112,11 @@ def log(folder: Path, findings: Sequence[Assessed], env_kwargs: Mapping[str, Any
     """
     name = " ".join(["evaluation", *(f"{key}={value}" for key, value in env_kwargs.items())])
     target = folder / re.sub(r"[^\w .=+-]", "_", name)[:200]
+    entries = []
     for assessed in findings:
         summary = assessed.report.summary()
         scalars = {f"evaluation/{key}": float(summary[key]) for key in _SCALARS}
         videos = {f"evaluation/{key}": recording for key, recording in assessed.recordings.items()}
-        add_to_tensorboard(target, assessed.subject.step, scalars, videos)
+        entries.append((assessed.subject.step, scalars, videos))
+    add_to_tensorboard(target, entries)
     return target

@@ -7,7 +7,7 @@ report of the same task speaks of. Nothing here needs a display.
 from __future__ import annotations
 
 import io
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, SupportsFloat
@@ -108,27 +108,29 @@ def record_episode(
     return Recording(path, report.episodes[0], film.n_frames, film.fps, gif, size)
 
 
-def add_to_tensorboard(folder: str | Path, step: int, scalars: dict[str, float], videos: dict[str, Recording]) -> None:
-    """Write scalars and videos to a TensorBoard log, as an events file of their own.
+def add_to_tensorboard(
+    folder: str | Path, entries: Iterable[tuple[int, Mapping[str, float], Mapping[str, Recording]]]
+) -> None:
+    """Write scalars and videos to a TensorBoard log, as one more events file.
 
     torch's ``add_video`` is not used: with moviepy 2 it writes an empty summary.
 
     :param folder: The log's folder; made if missing.
-    :param step: Environment steps that the values belong to.
-    :param scalars: Values by their tags.
-    :param videos: Recordings by their tags; they show in the images tab.
+    :param entries: For each number of environment steps: scalars by their tags, and recordings by their tags,
+        which show in the images tab.
     """
     from tensorboard.compat.proto.summary_pb2 import Summary  # type: ignore[import-untyped]  # it ships no types
     from torch.utils.tensorboard.writer import FileWriter
 
-    values = [Summary.Value(tag=tag, simple_value=value) for tag, value in scalars.items()]
-    for tag, recording in videos.items():
-        width, height = recording.size
-        image = Summary.Image(height=height, width=width, colorspace=3, encoded_image_string=recording.gif)
-        values.append(Summary.Value(tag=tag, image=image))
     writer = FileWriter(str(folder))
     try:
-        writer.add_summary(Summary(value=values), step)
+        for step, scalars, videos in entries:
+            values = [Summary.Value(tag=tag, simple_value=value) for tag, value in scalars.items()]
+            for tag, recording in videos.items():
+                width, height = recording.size
+                image = Summary.Image(height=height, width=width, colorspace=3, encoded_image_string=recording.gif)
+                values.append(Summary.Value(tag=tag, image=image))
+            writer.add_summary(Summary(value=values), step)
     finally:
         writer.close()
 

@@ -408,6 +408,18 @@ def test_a_mistake_is_one_line_and_status_2(
     assert len(done.err.splitlines()) == 1
 
 
+def test_a_place_that_cannot_be_written_is_named(v2_run: ShortRun, evaluate_command: Evaluate, tmp_path: Path) -> None:
+    shutil.copytree(v2_run.cwd, tmp_path / "cwd")
+    run = tmp_path / "cwd" / v2_run.folder.relative_to(v2_run.cwd)
+    (run / "videos").touch()
+    refused = evaluate_command(run, FEW, "--video 1")
+    assert (refused.status, "cannot make the folder" in refused.err) == (2, True)
+    (tmp_path / "cwd" / "tb" / V2 / "PPO_1" / "evaluation").touch()
+    done = evaluate_command(run, FEW)
+    assert done.status == 0
+    assert "note: nothing was added to the TensorBoard log" in done.out
+
+
 def test_what_a_run_lacks_is_named(made_run: Callable[..., Path], evaluate_command: Evaluate, tmp_path: Path) -> None:
     run = made_run("{}")
     assert "has no final model yet: ask for the best or the checkpoints" in evaluate_command(run).err

@@ -108,9 +108,10 @@ def test_nothing_is_left_of_a_recording_that_fails(model: PPO, tmp_path: Path) -
 def test_tensorboard_gets_scalars_and_the_animated_gif(recording: Recording, tmp_path: Path) -> None:
     from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
-    add_to_tensorboard(tmp_path / "log", 7, {"evaluation/mean_return": 1.5}, {"evaluation/worst": recording})
+    entry = (7, {"evaluation/mean_return": 1.5}, {"evaluation/worst": recording})
+    add_to_tensorboard(tmp_path / "log", [entry, (9, {"evaluation/mean_return": 2.5}, {})])
     events = EventAccumulator(str(tmp_path / "log")).Reload()
-    assert [(e.step, e.value) for e in events.Scalars("evaluation/mean_return")] == [(7, 1.5)]
+    assert [(e.step, e.value) for e in events.Scalars("evaluation/mean_return")] == [(7, 1.5), (9, 2.5)]
     (image,) = events.Images("evaluation/worst")
     assert (image.step, image.width, image.height) == (7, 300, 200)
     assert image.encoded_image_string == recording.gif
