@@ -64,14 +64,41 @@ def _tanh_(x: th.Tensor) -> th.Tensor:
 
 _LEAK = nn.LeakyReLU().negative_slope
 _ATEN = th.ops.aten
+
+
+# Functions with names, not lambdas: a policy that holds one is sent to other processes, and torch's operators
+# cannot be pickled, which a lambda's would have to be.
+
+
+def _tanh_backward(grad: th.Tensor, output: th.Tensor) -> th.Tensor:
+    result: th.Tensor = _ATEN.tanh_backward(grad, output)
+    return result
+
+
+def _relu_backward(grad: th.Tensor, output: th.Tensor) -> th.Tensor:
+    result: th.Tensor = _ATEN.threshold_backward(grad, output, 0)
+    return result
+
+
+def _leaky_relu_(x: th.Tensor) -> th.Tensor:
+    return nn.functional.leaky_relu_(x, _LEAK)
+
+
+def _leaky_relu_backward(grad: th.Tensor, output: th.Tensor) -> th.Tensor:
+    result: th.Tensor = _ATEN.leaky_relu_backward(grad, output, _LEAK, True)
+    return result
+
+
+def _elu_backward(grad: th.Tensor, output: th.Tensor) -> th.Tensor:
+    result: th.Tensor = _ATEN.elu_backward(grad, 1.0, 1.0, 1.0, True, output)
+    return result
+
+
 _FAST: dict[type[nn.Module], _Activation] = {
-    nn.Tanh: _Activation(_tanh_, _ATEN.tanh_backward),
-    nn.ReLU: _Activation(th.relu_, lambda g, y: _ATEN.threshold_backward(g, y, 0)),
-    nn.LeakyReLU: _Activation(
-        lambda x: nn.functional.leaky_relu_(x, _LEAK),
-        lambda g, y: _ATEN.leaky_relu_backward(g, y, _LEAK, True),
-    ),
-    nn.ELU: _Activation(nn.functional.elu_, lambda g, y: _ATEN.elu_backward(g, 1.0, 1.0, 1.0, True, y)),
+    nn.Tanh: _Activation(_tanh_, _tanh_backward),
+    nn.ReLU: _Activation(th.relu_, _relu_backward),
+    nn.LeakyReLU: _Activation(_leaky_relu_, _leaky_relu_backward),
+    nn.ELU: _Activation(nn.functional.elu_, _elu_backward),
 }
 
 
