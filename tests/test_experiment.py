@@ -11,12 +11,14 @@ from typing import Any
 import optuna
 import pytest
 import torch
+import yaml
 from rl_zoo3.exp_manager import ExperimentManager
 from stable_baselines3 import PPO
 from stable_baselines3.common.vec_env import DummyVecEnv, SubprocVecEnv, VecEnv
 
 from sb3_lander.experiment import LanderExperimentManager
 from sb3_lander.runs import Run
+from sb3_lander.settings import default_config
 from sb3_lander.zoo import register
 
 pytestmark = [
@@ -113,16 +115,14 @@ def test_every_trial_keeps_the_arguments_of_our_policy_and_both_trials_can_be_tr
     backend = optuna.storages.journal.JournalFileBackend(str(tmp_path / "s.log"))
     study = optuna.load_study(storage=optuna.storages.JournalStorage(backend), study_name="s")
     assert len(study.trials) == 2
+    entry = yaml.safe_load(default_config("ppo").read_text())["LunarLanderContinuous-v2"]["policy_kwargs"]
+    kept = {key: value for key, value in entry.items() if key not in ("net_arch", "activation_fn")}
+    assert {"mirror", "value_scale", "fast"} <= kept.keys()
     for trial in study.trials:
         searched = PPO.load(tmp_path / f"trials/trial_{trial.number}/best_model.zip", device="cpu")
         assert type(searched.policy).__name__ == "SeparateActorCriticPolicy"
         widths = {"tiny": [64], "small": [64, 64], "medium": [256, 256]}[trial.params["net_arch"]]
-        expected = {
-            "mirror": "lunar_lander",
-            "value_scale": 20.0,
-            "fast": True,
-            "net_arch": {"pi": widths, "vf": widths},
-        }
+        expected = {**kept, "net_arch": {"pi": widths, "vf": widths}}
         assert expected.items() <= searched.policy_kwargs.items()
 
         trained = "-n 64 --eval-freq -1 -params n_envs:2 n_steps:32 n_epochs:1 batch_size:32"
