@@ -139,7 +139,8 @@ def _resume(recipes: Sequence[Recipe], measurement: Measurement, out: Path) -> d
     described = json.loads(json.dumps(described))
     if not out.exists():
         return {
-            "command": " ".join(sys.orig_argv),
+            # Without folders, which say nothing about the figures and much about somebody's machine.
+            "command": " ".join(Path(word).name if os.sep in word else word for word in sys.orig_argv),
             "date": datetime.now(timezone.utc).isoformat(timespec="seconds"),
             "commit": _commit(),
             "machine": machine(),
