@@ -91,10 +91,8 @@ def throughput_table() -> str:
 
 
 def draw_learning_curves(path: Path) -> None:
-    """Draw the deterministic return against steps: each seed, their interquartile mean, and where the Zoo's solve."""
+    """Draw the deterministic return against steps: each seed, and their interquartile mean."""
     ours = load("default_budget")["runs"]
-    baseline = [run["solved"] for run in load("solving")["runs"] if run["recipe"] == "zoo"]
-    zoo = [solved["200"]["steps"] / 1e6 for solved in baseline if "200" in solved]
     figure, axes = plt.subplots(figsize=(7.0, 3.4), layout="constrained")
     for run in ours:
         steps, returns = zip(*((p["steps"] / 1e6, p["mean_return"]) for p in run["curve"]), strict=True)
@@ -107,7 +105,6 @@ def draw_learning_curves(path: Path) -> None:
     axes.plot(
         grid, interquartile_mean(np.array(curves), axis=0), color="tab:blue", label=f"sb3-lander, {len(ours)} seeds"
     )
-    axes.plot(zoo, [200.0] * len(zoo), "x", color="tab:orange", label="the RL Zoo's own entry reaches 200")
     axes.axhline(200, color="grey", linewidth=0.8, linestyle="--")
     axes.set(
         xlabel="environment steps (millions)", ylabel="mean return, 100 fixed tasks", xlim=(0, None), ylim=(100, 310)
@@ -117,22 +114,21 @@ def draw_learning_curves(path: Path) -> None:
     figure.savefig(path, dpi=130)
 
 
-TABLES = (
-    ("solving", solving_table),
-    ("final", final_table),
-    ("throughput", throughput_table),
-)
+TABLES = {"solving": solving_table, "final": final_table, "throughput": throughput_table}
+"""What a pair of markers in the README is filled with, such as <!-- final --> and <!-- /final -->."""
 
 
 def main() -> None:
     """Replace what stands between each pair of markers, and draw the figure."""
     readme = REPO / "README.md"
     text = readme.read_text()
-    for name, table in TABLES:
-        pattern = re.compile(rf"(<!-- {name} -->\n).*?(\n<!-- /{name} -->)", re.DOTALL)
-        if not pattern.search(text):
-            raise SystemExit(f"README.md has no place for the table {name!r}: <!-- {name} --> ... <!-- /{name} -->")
-        text = pattern.sub(lambda found, table=table: found.group(1) + table() + found.group(2), text)
+    names = re.findall(r"^<!-- (\w+) -->$", text, flags=re.MULTILINE)
+    for name in names:
+        if name not in TABLES:
+            raise SystemExit(f"README.md asks for a table {name!r}; there are {', '.join(TABLES)}")
+        pattern = re.compile(rf"(<!-- {name} -->\n).*?(<!-- /{name} -->)", re.DOTALL)
+        table = TABLES[name]() + "\n"
+        text = pattern.sub(lambda found, table=table: found.group(1) + table + found.group(2), text)
     readme.write_text(text)
     draw_learning_curves(REPO / "assets" / "learning_curves.png")
 
