@@ -8,6 +8,7 @@ import io
 import os
 import tempfile
 import time
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -94,19 +95,17 @@ class _Watch(BaseCallback):
         promising = open_targets and report.mean_return >= min(open_targets) - _SCREENING_MARGIN
         if for_curve or promising:
             rest = evaluate(self.model, self._tasks[SCREENING_TASKS:])
-            returns = [e.episode_return for e in (*report.episodes, *rest.episodes)]
-            mean = sum(returns) / len(returns)
-            successes = sum(r >= report.success_threshold for r in returns)
+            report = replace(report, episodes=(*report.episodes, *rest.episodes))
             self.curve.append(
                 {
                     "steps": steps,
                     "seconds": round(seconds, 3),
-                    "mean_return": round(mean, 3),
-                    "success_rate": successes / len(returns),
+                    "mean_return": round(report.mean_return, 3),
+                    "success_rate": report.success_rate,
                 }
             )
             for target in open_targets:
-                if mean >= target:
+                if report.mean_return >= target:
                     self.solved[f"{target:g}"] = {"steps": steps, "seconds": round(seconds, 3)}
 
     def _on_step(self) -> bool:
