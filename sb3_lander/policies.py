@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import torch as th
@@ -17,12 +17,12 @@ from stable_baselines3.common.torch_layers import BaseFeaturesExtractor, Flatten
 from stable_baselines3.common.type_aliases import PyTorchObs, Schedule
 from torch import nn
 
+from sb3_lander.flat import FlatParameters
 from sb3_lander.networks import FastDiagGaussian, FastMlp, activation_class, supports_fused
+from sb3_lander.options import STD_KINDS, check_options, checked_bounds
 from sb3_lander.symmetry import MirrorSymmetry
 
 __all__ = ["STD_KINDS", "SeparateActorCriticPolicy"]
-
-STD_KINDS = ("learned", "fixed", "state_dependent")
 
 # The base class forgets share_features_extractor, and the gSDE arguments where gSDE is off.
 _KEPT_ARGUMENTS = (
@@ -98,13 +98,23 @@ class SeparateActorCriticPolicy(ActorCriticPolicy):
         # Set before the base builds the networks in its constructor; torch allows plain values this early.
         self.bounded_mean = bounded_mean
         self.std = std
-        self.log_std_bounds = _checked_bounds(log_std_bounds)
+        self.log_std_bounds = checked_bounds(log_std_bounds)
         self.mirror = mirror
         self.value_scale = float(value_scale)
         self.fast = fast
         self.full_std = full_std
         self.use_expln = use_expln
-        self._check_options(action_space, use_sde, log_std_init)
+        self._flat: FlatParameters | None = None
+        check_options(
+            action_space,
+            bounded_mean=bounded_mean,
+            std=std,
+            log_std_init=log_std_init,
+            log_std_bounds=self.log_std_bounds,
+            mirrored=mirror is not None,
+            value_scale=self.value_scale,
+            use_sde=use_sde,
+        )
         super().__init__(
             observation_space,
             action_space,
@@ -124,31 +134,6 @@ class SeparateActorCriticPolicy(ActorCriticPolicy):
             optimizer_class=optimizer_class,
             optimizer_kwargs=optimizer_kwargs,
         )
-
-    def _check_options(self, action_space: spaces.Space[Any], use_sde: bool, log_std_init: float) -> None:
-        """Refuse options that make no sense for the action space or together, before anything is built."""
-        if self.std not in STD_KINDS:
-            raise ValueError(f"std={self.std!r} is unknown, choose one of {', '.join(STD_KINDS)}")
-        if not self.value_scale > 0:
-            raise ValueError(f"value_scale={self.value_scale} must be positive")
-        gaussian = {
-            "bounded_mean": self.bounded_mean,
-            f"std={self.std!r}": self.std != "learned",
-            "log_std_bounds": self.log_std_bounds is not None,
-        }
-        asked = [name for name, is_asked in gaussian.items() if is_asked]
-        if asked and not isinstance(action_space, spaces.Box):
-            raise ValueError(f"{', '.join(asked)}: needs a Box action space, got {action_space}")
-        if self.mirror is not None:
-            asked.append("mirror")
-        if asked and use_sde:
-            raise ValueError(f"{', '.join(asked)}: not available with use_sde=True, gSDE makes its own mean and noise")
-        if self.std == "fixed" and self.log_std_bounds is not None:
-            raise ValueError(f"log_std_bounds={self.log_std_bounds}: a fixed std never moves, leave the bounds out")
-        if self.log_std_bounds is not None and not self.log_std_bounds[0] <= log_std_init <= self.log_std_bounds[1]:
-            raise ValueError(f"log_std_init={log_std_init} lies outside log_std_bounds={self.log_std_bounds}")
-        if self.bounded_mean and isinstance(action_space, spaces.Box) and not action_space.is_bounded():
-            raise ValueError(f"bounded_mean: needs finite action bounds, got {action_space}")
 
     def _get_constructor_parameters(self) -> dict[str, Any]:
         data = super()._get_constructor_parameters()
@@ -192,6 +177,28 @@ class SeparateActorCriticPolicy(ActorCriticPolicy):
                 self._fast_critic = FastMlp(self.mlp_extractor.value_net, self.value_net)
         # Anew, since the base class made it before the parameters above were added or taken away.
         self.optimizer = self.optimizer_class(self.parameters(), lr=lr_schedule(1), **optimizer_kwargs)  # type: ignore[call-arg]  # SB3 types the class as Optimizer
+        # The optimizers that have a fused step treat every number alike, wherever it stands.
+        if optimizer_kwargs.get("fused"):
+            self._flat = FlatParameters(list(self.parameters()), self.optimizer)
+
+    def parameters(self, recurse: bool = True) -> Iterator[nn.Parameter]:
+        """Return the parameters; with ``fast`` the one flat tensor that they are views of.
+
+        The optimizer and the clipping of the gradient's norm ask for them here; ``named_parameters`` and ``state_dict``
+        tell them apart.
+        """
+        return super().parameters(recurse) if self._flat is None else iter((self._flat.flat,))
+
+    def _apply(self, fn: Any, recurse: bool = True) -> Any:
+        super()._apply(fn, recurse)  # type: ignore[no-untyped-call]  # torch's is untyped
+        if self._flat is not None:
+            self._flat.restore()
+        return self
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        super().__setstate__(state)  # type: ignore[no-untyped-call]  # torch's is untyped
+        if self._flat is not None:
+            self._flat.attach(self.optimizer)
 
     def set_training_mode(self, mode: bool) -> None:
         """Put every module into training or evaluation mode."""
@@ -285,12 +292,3 @@ class SeparateActorCriticPolicy(ActorCriticPolicy):
             with th.no_grad():
                 self.log_std.clamp_(*self.log_std_bounds)
         return self.log_std if self.symmetry is None else self.symmetry.symmetric_log_std(self.log_std)
-
-
-def _checked_bounds(bounds: Sequence[float] | None) -> tuple[float, float] | None:
-    if bounds is None:
-        return None
-    values = tuple(float(b) for b in bounds)
-    if len(values) != 2 or not values[0] < values[1]:
-        raise ValueError(f"log_std_bounds={bounds!r} must be (low, high) with low < high")
-    return values

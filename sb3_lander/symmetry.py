@@ -182,7 +182,7 @@ class MirrorSymmetry(nn.Module):
         # An exported graph holds one branch for every later input, so it must not see this shortcut.
         if self._decider is not None and not th.compiler.is_compiling():
             decider = obs[:, self._decider : self._decider + 1]
-            if bool(decider.all()):
+            if int(decider.count_nonzero()) == len(decider):
                 return decider.sign()
         difference = (obs - self.mirror_obs(obs)).sign()[:, self._order]
         first = (difference != 0).to(obs.dtype).argmax(dim=1, keepdim=True)
