@@ -78,8 +78,11 @@ class Measurement:
     targets: tuple[float, ...] = (200.0, 250.0)
     """Mean returns over 100 fixed tasks whose first time is recorded."""
 
-    eval_every: int = 8192
+    eval_every: int = 4096
     """Environment steps between two evaluations until every target is reached."""
+
+    evaluate_on: str = "gymnasium"
+    """``gymnasium`` for the fixed tasks; ``envpool`` for 48 episodes on EnvPool, far quicker, for searches only."""
 
     curve_points: int = 20
     """Evaluations spread over the whole budget, for the learning curve."""
@@ -89,6 +92,9 @@ class Measurement:
 
     until_solved: bool = False
     """End as soon as every target is reached, without changing the schedules."""
+
+    steps_limit: int | None = None
+    """End after this many environment steps at the latest, without changing the schedules."""
 
     final_episodes: int = 1000
     """Tasks of the final report; 0 for none."""

@@ -15,20 +15,21 @@ from typing import Any
 import yaml
 from stable_baselines3.common.base_class import BaseAlgorithm
 from stable_baselines3.common.callbacks import BaseCallback, CallbackList, EvalCallback
+from stable_baselines3.common.evaluation import evaluate_policy
 
 from sb3_lander.evaluation import EvaluationReport, evaluate, fixed_tasks
 from sb3_lander.recipes import Measurement, Recipe
 
-__all__ = ["SCREENING_TASKS", "SOLVING_TASKS", "train"]
+__all__ = ["SCREENINGS", "SOLVING_TASKS", "train"]
 
 SOLVING_TASKS = 100
 """Fixed tasks whose mean return decides whether a target is reached."""
 
-SCREENING_TASKS = 10
-"""The first tasks of each evaluation; far below the target, the other tasks are not played."""
+SCREENINGS = ((10, 100.0), (30, 40.0))
+"""Numbers of first tasks, and how far below the target their mean may lie before the other tasks are not played."""
 
-_SCREENING_MARGIN = 100.0
-"""How far below a target the screening tasks' mean may lie before the others are left out."""
+_SEARCH_SCREENINGS = ((12, 80.0), (48, 0.0))
+"""The same in a search, for the episodes on EnvPool."""
 
 ZOO_EVAL_FREQ = 25_000
 """The default of the Zoo's ``--eval-freq``."""
@@ -91,24 +92,45 @@ class _Watch(BaseCallback):
             self._stopped += self.seconds() - seconds
 
     def _evaluate(self, steps: int, seconds: float, open_targets: list[float], for_curve: bool) -> None:
-        report = evaluate(self.model, self._tasks[:SCREENING_TASKS])
-        promising = open_targets and report.mean_return >= min(open_targets) - _SCREENING_MARGIN
-        if for_curve or promising:
-            rest = evaluate(self.model, self._tasks[SCREENING_TASKS:])
-            report = replace(report, episodes=(*report.episodes, *rest.episodes))
-            self.curve.append(
-                {
-                    "steps": steps,
-                    "seconds": round(seconds, 3),
-                    "mean_return": round(report.mean_return, 3),
-                    "success_rate": report.success_rate,
-                }
-            )
-            for target in open_targets:
-                if report.mean_return >= target:
-                    self.solved[f"{target:g}"] = {"steps": steps, "seconds": round(seconds, 3)}
+        point = {"steps": steps, "seconds": round(seconds, 3)}
+        if self.measurement.evaluate_on == "envpool":
+            mean_return = self._mean_on_envpool(min(open_targets))
+        else:
+            report = self._report(None if for_curve else min(open_targets))
+            if report is None:
+                return
+            mean_return = report.mean_return
+            self.curve.append({**point, "mean_return": round(mean_return, 3), "success_rate": report.success_rate})
+        self.solved.update({f"{target:g}": point for target in open_targets if mean_return >= target})
+
+    def _mean_on_envpool(self, target: float) -> float:
+        """Return the mean over EnvPool's episodes, of which the first few tell whether the others are needed."""
+        from sb3_lander.envpool_vec_env import EnvPoolVecEnv
+
+        for count, margin in _SEARCH_SCREENINGS:
+            env = EnvPoolVecEnv(self.measurement.env_id, count, seed=count)
+            try:
+                mean_return = float(evaluate_policy(self.model, env, n_eval_episodes=count)[0])  # type: ignore[arg-type]  # no list was asked for
+            finally:
+                env.close()
+            if mean_return < target - margin:
+                break
+        return mean_return
+
+    def _report(self, target: float | None) -> EvaluationReport | None:
+        """Play all tasks; with a target, only as long as the first ones leave it in reach."""
+        report: EvaluationReport | None = None
+        for count, margin in (*SCREENINGS, (len(self._tasks), 0.0)):
+            played = () if report is None else report.episodes
+            more = evaluate(self.model, self._tasks[len(played) : count])
+            report = replace(more, episodes=(*played, *more.episodes))
+            if target is not None and report.mean_return < target - margin and count < len(self._tasks):
+                return None
+        return report
 
     def _on_step(self) -> bool:
+        if self.measurement.steps_limit is not None and self.num_timesteps > self.measurement.steps_limit:
+            return False
         return not (self.measurement.until_solved and not self._open_targets())
 
 

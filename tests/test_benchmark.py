@@ -26,7 +26,7 @@ QUICK = Measurement(targets=(-1e6, 1e6), eval_every=256, curve_points=1, final_e
 @pytest.fixture(autouse=True)
 def few_tasks(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(training, "SOLVING_TASKS", 4)
-    monkeypatch.setattr(training, "SCREENING_TASKS", 2)
+    monkeypatch.setattr(training, "SCREENINGS", ((2, 100.0),))
 
 
 def test_a_training_reports_its_targets_its_curve_and_its_final_tasks() -> None:
