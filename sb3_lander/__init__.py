@@ -4,7 +4,9 @@ The modules, from the lowest to the highest; each imports only from those above 
 
     envs             the environment ids, the success flag, rendering without a display
     symmetry         MirrorSymmetry: which observations and actions change sign or place
+    flat             all parameters in one tensor, for the optimizer
     networks         the MLPs, and the Gaussian they parametrise
+    options          which of the policy's options make sense together
     policies         SeparateActorCriticPolicy
     envpool_tasks    what EnvPool can simulate, in gymnasium's terms
     envpool_vec_env  EnvPoolVecEnv
@@ -13,14 +15,17 @@ The modules, from the lowest to the highest; each imports only from those above 
     episodes         Task, Episode, EvaluationReport
     player           plays tasks so that no result depends on its neighbours
     evaluation       fixed tasks -> EvaluationReport
+    video            one episode of a fixed task as MP4 and GIF
+    saving           files that are whole at any moment
+    archive          a model's .zip, read without unpickling
+    callbacks        checkpoints, videos and the moment of success during a training
     settings         the YAML files: where they are, and whether an entry can work
     experiment       the RL Zoo's experiment manager, for our ids
     zoo              register(): the one hook into the RL Zoo
     runs             a run folder of the RL Zoo, read
-    archive          a model's .zip, read without unpickling
+    resume           continues an interrupted run
     agents           load_policy(): an agent from a file that nobody vouches for
     subjects         which saved models to evaluate, and loading those that are trusted
-    video            one episode of a fixed task as MP4 and GIF
     assessment       the models of a run on fixed tasks
     findings         what an assessment leaves: table, JSON, CSV, TensorBoard
     statistics       interquartile means, medians and ratios with intervals

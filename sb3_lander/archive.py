@@ -19,7 +19,7 @@ from typing import Any
 
 import torch as th
 
-__all__ = ["read_settings", "read_weights"]
+__all__ = ["check_whole", "read_settings", "read_weights"]
 
 MAX_MEMBERS = 1000
 """Members of a zip; SB3 writes 6 to 8, and torch one for each tensor and a few more."""
@@ -33,6 +33,18 @@ MAX_WEIGHTS = 512 * 2**20
 _FLAT_NAME = re.compile(r"\w[\w.-]*")
 _TORCH_NAME = re.compile(r"[\w.-]+/(data\.pkl|version|byteorder|\.format_version|\.storage_alignment|\.?data/\w+)")
 _READABLE = {zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED}
+
+
+def check_whole(path: str | Path) -> None:
+    """Refuse a model's ``.zip`` that is cut short or damaged; every member's checksum is compared.
+
+    :raises FileNotFoundError: If there is no such file.
+    :raises ValueError: If it is not whole.
+    """
+    with _checked(path, "is not a whole checkpoint") as archive:
+        damaged = archive.testzip()
+        if damaged is not None:
+            raise ValueError(f"its member {damaged} has a wrong checksum")
 
 
 def read_settings(path: str | Path) -> dict[str, Any]:
@@ -93,7 +105,7 @@ def _is_plain(tensor: object) -> bool:
 
 
 @contextmanager
-def _checked(path: str | Path) -> Iterator[zipfile.ZipFile]:
+def _checked(path: str | Path, complaint: str = "cannot be read safely") -> Iterator[zipfile.ZipFile]:
     """Open a zip whose list of members is plausible, and turn every failure into one clear error."""
     path = Path(path)
     if not path.is_file():
@@ -111,7 +123,7 @@ def _checked(path: str | Path) -> Iterator[zipfile.ZipFile]:
         reason = (
             str(error) if isinstance(error, (ValueError, zipfile.BadZipFile)) else f"{type(error).__name__}: {error}"
         )
-        raise ValueError(f"{path} cannot be read safely: {reason}") from error
+        raise ValueError(f"{path} {complaint}: {reason}") from error
 
 
 def _check_members(archive: zipfile.ZipFile, name_pattern: re.Pattern[str], compressions: set[int]) -> None:

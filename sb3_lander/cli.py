@@ -153,7 +153,8 @@ def _evaluate(arguments: argparse.Namespace) -> None:
         findings.write(arguments.csv, findings.to_csv(found))
         written.append(arguments.csv)
     if assessment.run is not None:
-        folder = findings.tensorboard_folder(assessment.run, assessment.subjects[0], safe=arguments.safe)
+        started = (assessment.subjects[0].start_time or 0) / 1e9
+        folder = assessment.run.tensorboard_folder(started, safe=arguments.safe)
         if folder is not None:
             try:
                 written.append(findings.log(folder, found, env_kwargs))
@@ -161,6 +162,16 @@ def _evaluate(arguments: argparse.Namespace) -> None:
                 print(f"note: nothing was added to the TensorBoard log {folder}: {error.strerror}")
     for path in written:
         print(f"wrote {path}")
+
+
+def _resume_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("path", type=Path, metavar="RUN", help="a run folder of the RL Zoo, e.g. logs/ppo/..._1")
+
+
+def _resume(arguments: argparse.Namespace) -> None:
+    from sb3_lander.resume import resume
+
+    resume(arguments.path)
 
 
 def _key_value(word: str) -> tuple[str, Any]:
@@ -183,5 +194,8 @@ _VERBS = {
         "Play fixed tasks with a saved model, or with every checkpoint of a run, and report.",
         _evaluate_arguments,
         _evaluate,
+    ),
+    "resume": _Verb(
+        "Continue an interrupted run from its newest whole checkpoint to its budget.", _resume_arguments, _resume
     ),
 }

@@ -6,7 +6,6 @@ import copy
 import inspect
 import math
 import warnings
-import zipfile
 from pathlib import Path
 from typing import Any
 
@@ -15,10 +14,16 @@ import optuna
 import torch
 from rl_zoo3.exp_manager import ExperimentManager
 from rl_zoo3.utils import ALGOS, get_class_by_name, get_wrapper_class
+from stable_baselines3.common import callbacks as sb3_callbacks
+from stable_baselines3.common.base_class import BaseAlgorithm
+from stable_baselines3.common.off_policy_algorithm import OffPolicyAlgorithm
 from stable_baselines3.common.on_policy_algorithm import OnPolicyAlgorithm
 from stable_baselines3.common.vec_env import VecEnv
 
 from sb3_lander import settings
+from sb3_lander.archive import check_whole
+from sb3_lander.callbacks import CheckpointCallback, PeriodicCallback, SaveBest
+from sb3_lander.saving import save_model, save_vecnormalize, write_whole
 
 __all__ = ["LanderExperimentManager"]
 
@@ -28,9 +33,10 @@ _PREFER_ENVPOOL = "sb3_lander.vec_env.prefer_envpool"
 class LanderExperimentManager(ExperimentManager):
     """The Zoo's ``ExperimentManager`` with this package's files, which finds mistakes before they cost a run.
 
-    It differs from its base in five ways. Without ``--conf-file`` it reads this package's YAML. It checks an
+    It differs from its base in six ways. Without ``--conf-file`` it reads this package's YAML. It checks an
     entry before anything is written. A tuning trial keeps the entry's other ``policy_kwargs``, in the search
-    and in ``--trial-id``. EnvPool is told which environments are for training. And torch runs on one thread
+    and in ``--trial-id``. EnvPool is told which environments are for training. Every model is saved whole, see
+    :mod:`sb3_lander.saving`. And torch runs on one thread
     unless ``--num-threads`` says otherwise, because these networks are too small to share between threads.
 
     :param args: The parsed command line, which the Zoo saves with the run.
@@ -60,7 +66,8 @@ class LanderExperimentManager(ExperimentManager):
 
         :raises ValueError: On an entry, a trial or a trained agent that cannot work.
         """
-        self._check_trained_agent()
+        if self.trained_agent:
+            check_whole(self.trained_agent)
         if self.config.endswith((".yml", ".yaml")):
             self._entry = settings.read_entry(self.config, self.env_name.gym_id)
         if self.trial_id is not None and not (self.storage and self.study_name):
@@ -69,20 +76,6 @@ class LanderExperimentManager(ExperimentManager):
         settings.check(hyperparams, ALGOS[self.algo])
         self._check_policy(hyperparams)
         return settings.Hyperparameters(copy.deepcopy(hyperparams)), saved
-
-    def _check_trained_agent(self) -> None:
-        if not self.trained_agent:
-            return
-        try:
-            with zipfile.ZipFile(self.trained_agent) as archive:
-                members, damaged = archive.namelist(), archive.testzip()
-        except (OSError, zipfile.BadZipFile) as error:
-            raise ValueError(f"{self.trained_agent} is not a whole checkpoint: {error}") from error
-        # A truncated file may end within policy.pth, which is itself a zip and then passes for the whole.
-        if not {"data", "policy.pth"} <= set(members):
-            raise ValueError(f"{self.trained_agent} is not a whole checkpoint of Stable-Baselines3")
-        if damaged is not None:
-            raise ValueError(f"{self.trained_agent} is damaged: its member {damaged} has a wrong checksum")
 
     def _check_policy(self, hyperparams: dict[str, Any]) -> None:
         """Build the environment and the policy once and drop them."""
@@ -151,6 +144,32 @@ class LanderExperimentManager(ExperimentManager):
         manager = copy.copy(self)  # trials run in parallel threads and share this object
         manager.vec_env_wrapper = self._vec_env_wrappers.get(not eval_env, self.vec_env_wrapper)
         return ExperimentManager.create_envs(manager, n_envs, eval_env, no_log)
+
+    def create_callbacks(self) -> None:
+        """Create the callbacks as the Zoo does; those that save do it whole, and ours learn the run's folder."""
+        save_freq = self.save_freq
+        super().create_callbacks()  # type: ignore[no-untyped-call]  # the Zoo's is untyped
+        for i, callback in enumerate(self.callbacks):
+            if type(callback) is sb3_callbacks.CheckpointCallback and save_freq > 0:
+                self.callbacks[i] = CheckpointCallback(save_freq, None, self.save_replay_buffer, self.save_path)
+            elif type(callback) is sb3_callbacks.EvalCallback:
+                callback.best_model_save_path = None
+                best = SaveBest(Path(self.save_path, "best_model.zip"), Path(self.params_path, "vecnormalize.pkl"))
+                best.parent = callback
+                callback.callback_on_new_best = best
+            elif isinstance(callback, PeriodicCallback):
+                callback.folder = callback.folder or Path(self.save_path)
+                callback.env_wrapper = self.env_wrapper
+
+    def save_trained_model(self, model: BaseAlgorithm) -> None:
+        """Save the model at the end as the Zoo does, whole."""
+        print(f"Saving to {self.save_path}")
+        save_vecnormalize(model, Path(self.params_path, "vecnormalize.pkl"))
+        if self.save_replay_buffer and isinstance(model, OffPolicyAlgorithm):
+            print("Saving replay buffer")
+            write_whole(Path(self.save_path, "replay_buffer.pkl"), model.save_replay_buffer)
+        # The model comes last: it says that the run has ended.
+        save_model(model, Path(self.save_path, f"{self.env_name}.zip"))
 
     def objective(self, trial: optuna.Trial) -> float:
         """Run one trial of the Zoo's search, see :class:`_NarrowedTrial`."""

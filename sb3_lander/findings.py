@@ -12,16 +12,11 @@ from pathlib import Path
 from typing import Any
 
 from sb3_lander.assessment import Assessed
-from sb3_lander.runs import Run
-from sb3_lander.subjects import Subject
 from sb3_lander.video import add_to_tensorboard
 
-__all__ = ["log", "table", "tensorboard_folder", "to_csv", "to_json", "write"]
+__all__ = ["log", "table", "to_csv", "to_json", "write"]
 
 _SCALARS = ("mean_return", "std_return", "iqm_return", "success_rate", "mean_length")
-_EVENTS = re.compile(r"events\.out\.tfevents\.(\d+)\..*")
-_SAME_START = 60.0
-"""Seconds between a training's start and its events file; SB3 opens the file within the first of them."""
 
 
 def table(findings: Sequence[Assessed]) -> str:
@@ -70,35 +65,6 @@ def write(path: Path, text: str) -> None:
         os.replace(unfinished, path)
     finally:
         unfinished.unlink(missing_ok=True)
-
-
-def tensorboard_folder(run: Run, subject: Subject, *, safe: bool = False) -> Path | None:
-    """Return the folder of a run's TensorBoard log.
-
-    The Zoo does not note which of ``<log>/<env id>/PPO_1, PPO_2, ...`` is the run's. But a model knows when its
-    training began, and the name of an events file has the second in which it was opened.
-
-    :param subject: A model of the run.
-    :param safe: Do not go where the run's files point to, only into the run's folder.
-    :return: The folder; ``tensorboard`` in the run where the log is not found; None for a run without a log.
-    """
-    inside, named = run.path / "tensorboard", run.args.get("tensorboard_log")
-    if safe or not named:
-        return inside if inside.is_dir() else None
-    base = Path(named)
-    if not base.is_absolute():
-        # The Zoo was started where <log folder>/<algo>/<run> begins.
-        depth = len(Path(run.args.get("log_folder") or "logs").parts)
-        parents = run.path.resolve().parents
-        base = parents[min(depth + 1, len(parents) - 1)] / base
-    started = (subject.start_time or 0) / 1e9
-    found = [
-        (abs(int(match[1]) - started), file.parent)
-        for file in base.glob("*/*/events.out.tfevents.*")
-        if (match := _EVENTS.fullmatch(file.name))
-    ]
-    distance, folder = min(found, default=(_SAME_START, inside))
-    return folder if distance < _SAME_START else inside
 
 
 def log(folder: Path, findings: Sequence[Assessed], env_kwargs: Mapping[str, Any]) -> Path:

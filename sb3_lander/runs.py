@@ -12,6 +12,10 @@ import yaml
 
 __all__ = ["Checkpoint", "Run"]
 
+_EVENTS = re.compile(r"events\.out\.tfevents\.(\d+)\..*")
+_SAME_START = 60.0
+"""Seconds between a training's start and its events file; SB3 opens the file within the first of them."""
+
 _CHECKPOINT = re.compile(r"rl_model_(\d+)_steps\.zip")
 
 
@@ -27,6 +31,9 @@ class Checkpoint:
 
     vecnormalize: Path | None
     """The ``VecNormalize`` statistics saved with it (a pickle), None where the run has none."""
+
+    replay_buffer: Path | None = None
+    """The replay buffer saved with it (a pickle), None where there is none."""
 
 
 @dataclass(frozen=True)
@@ -99,6 +106,33 @@ class Run:
             vecnormalize=_if_file(inner / "vecnormalize.pkl"),
         )
 
+    def tensorboard_folder(self, started: float, *, safe: bool = False) -> Path | None:
+        """Return the folder of the run's TensorBoard log.
+
+        The Zoo does not note which of ``<log>/<env id>/PPO_1, PPO_2, ...`` is the run's. But a model knows when its
+        training began, and the name of an events file has the second in which it was opened.
+
+        :param started: When a training of this run began, in seconds since the epoch.
+        :param safe: Do not go where the run's files point to, only into the run's folder.
+        :return: The folder; ``tensorboard`` in the run where the log is not found; None for a run without a log.
+        """
+        inside, named = self.path / "tensorboard", self.args.get("tensorboard_log")
+        if safe or not named:
+            return inside if inside.is_dir() else None
+        base = Path(named)
+        if not base.is_absolute():
+            # The Zoo was started where <log folder>/<algo>/<run> begins.
+            depth = len(Path(self.args.get("log_folder") or "logs").parts)
+            parents = self.path.resolve().parents
+            base = parents[min(depth + 1, len(parents) - 1)] / base
+        found = [
+            (abs(int(match[1]) - started), file.parent)
+            for file in base.glob("*/*/events.out.tfevents.*")
+            if (match := _EVENTS.fullmatch(file.name))
+        ]
+        distance, folder = min(found, default=(_SAME_START, inside))
+        return folder if distance < _SAME_START else inside
+
 
 def _if_file(path: Path) -> Path | None:
     return path if path.is_file() else None
@@ -109,8 +143,10 @@ def _checkpoints(path: Path) -> tuple[Checkpoint, ...]:
     for model in path.glob("rl_model_*_steps.zip"):
         match = _CHECKPOINT.fullmatch(model.name)
         if match:
-            statistics = _if_file(path / f"rl_model_vecnormalize_{match[1]}_steps.pkl")
-            found.append(Checkpoint(step=int(match[1]), model=model, vecnormalize=statistics))
+            statistics, buffer = (
+                _if_file(path / f"rl_model_{kind}_{match[1]}_steps.pkl") for kind in ("vecnormalize", "replay_buffer")
+            )
+            found.append(Checkpoint(int(match[1]), model, statistics, buffer))
     return tuple(sorted(found, key=lambda checkpoint: checkpoint.step))
 
 

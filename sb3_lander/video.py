@@ -23,7 +23,7 @@ from sb3_lander.episodes import Episode, Task
 from sb3_lander.evaluation import evaluate
 from sb3_lander.player import ObsNormalizer
 
-__all__ = ["Recording", "add_to_tensorboard", "record_episode"]
+__all__ = ["Recording", "add_to_tensorboard", "record_episode", "summary"]
 
 _GIF_COLOURS = 64
 
@@ -119,20 +119,30 @@ def add_to_tensorboard(
     :param entries: For each number of environment steps: scalars by their tags, and recordings by their tags,
         which show in the images tab.
     """
-    from tensorboard.compat.proto.summary_pb2 import Summary  # type: ignore[import-untyped]  # it ships no types
     from torch.utils.tensorboard.writer import FileWriter
 
     writer = FileWriter(str(folder))
     try:
         for step, scalars, videos in entries:
-            values = [Summary.Value(tag=tag, simple_value=value) for tag, value in scalars.items()]
-            for tag, recording in videos.items():
-                width, height = recording.size
-                image = Summary.Image(height=height, width=width, colorspace=3, encoded_image_string=recording.gif)
-                values.append(Summary.Value(tag=tag, image=image))
-            writer.add_summary(Summary(value=values), step)
+            writer.add_summary(summary(scalars, videos), step)
     finally:
         writer.close()
+
+
+def summary(scalars: Mapping[str, float], videos: Mapping[str, Recording]) -> Any:
+    """Return scalars and videos as a TensorBoard ``Summary``, for a writer that is open already.
+
+    :param scalars: By their tags.
+    :param videos: By their tags; they show in the images tab.
+    """
+    from tensorboard.compat.proto.summary_pb2 import Summary  # type: ignore[import-untyped]  # it ships no types
+
+    values = [Summary.Value(tag=tag, simple_value=value) for tag, value in scalars.items()]
+    for tag, recording in videos.items():
+        width, height = recording.size
+        image = Summary.Image(height=height, width=width, colorspace=3, encoded_image_string=recording.gif)
+        values.append(Summary.Value(tag=tag, image=image))
+    return Summary(value=values)
 
 
 class _Film:

@@ -1,0 +1,73 @@
+"""Save models so that a file under its own name is always whole, whatever happens to the process or the disk."""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import os
+import pickle
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from stable_baselines3.common.base_class import BaseAlgorithm
+
+__all__ = ["save_model", "save_vecnormalize", "write_whole"]
+
+
+def write_whole(path: str | Path, write: Callable[[io.BufferedWriter], Any]) -> None:
+    """Write a file beside its place, bring it to the disk, and only then give it its name.
+
+    A process that is killed at any moment leaves the old file or the new one.
+
+    :param path: The file; its folder must exist.
+    :param write: Called with the open file.
+    :raises OSError: If that fails, as on a full disk or in a read-only folder. An older file is then untouched.
+    """
+    path = Path(path)
+    # One name for all attempts: what a killed process leaves behind is written over, and no pattern finds it.
+    beside = path.with_name(f".{path.name}.part")
+    try:
+        with open(beside, "wb") as file:
+            write(file)
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(beside, path)
+        _sync_folder(path.parent)
+    except OSError as error:
+        with contextlib.suppress(OSError):
+            beside.unlink(missing_ok=True)
+        reason = error.strerror or str(error)
+        raise OSError(error.errno, f"cannot save {path} ({reason}); what was saved before is untouched") from error
+
+
+def _sync_folder(folder: Path) -> None:
+    # Only POSIX can open a folder; elsewhere the rename is as lasting as the system makes it.
+    if os.name == "posix":
+        descriptor = os.open(folder, os.O_RDONLY)
+        try:
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)
+
+
+def save_model(model: BaseAlgorithm, path: str | Path) -> None:
+    """Save a model as ``model.save(path)`` does: policy, optimizer state and step count, in a whole file.
+
+    :raises OSError: See :func:`write_whole`.
+    """
+    write_whole(path, model.save)
+
+
+def save_vecnormalize(model: BaseAlgorithm, path: str | Path) -> bool:
+    """Save the statistics that normalise the model's observations, if there are any.
+
+    :return: Whether there are any.
+    :raises OSError: See :func:`write_whole`.
+    """
+    statistics = model.get_vec_normalize_env()
+    if statistics is None:
+        return False
+    # As VecNormalize.save does, which takes no open file.
+    write_whole(path, lambda file: pickle.dump(statistics, file))
+    return True
