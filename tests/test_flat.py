@@ -95,7 +95,8 @@ def test_the_optimizers_state_can_be_stored_and_loaded() -> None:
     one, other = Learner(flat=True), Learner(flat=True)
     one.steps()
     other.load_state_dict(one.state_dict())
-    other.optimizer.load_state_dict(one.optimizer.state_dict())
+    # A copy, since torch would let both optimizers work on the same moments.
+    other.optimizer.load_state_dict(copy.deepcopy(one.optimizer.state_dict()))
     one.steps()
     other.steps()
     for name, value in one.state_dict().items():
