@@ -27,6 +27,7 @@ The modules, from the lowest to the highest; each imports only from those above 
     agents           load_policy(): an agent from a file that nobody vouches for
     subjects         which saved models to evaluate, and loading those that are trusted
     assessment       the models of a run on fixed tasks
+    export           a policy as ONNX
     findings         what an assessment leaves: table, JSON, CSV, TensorBoard
     statistics       interquartile means, medians and ratios with intervals
     recipes          what a benchmark trains and how it watches

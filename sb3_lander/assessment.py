@@ -172,7 +172,7 @@ class Assessment:
             except OSError as error:
                 raise ValueError(f"cannot make the folder {folder} for the videos: {error.strerror}") from error
         for subject in self.subjects:
-            model, options = self._load(subject)
+            model, options = self.load(subject)
             report = evaluate(model, self.tasks, n_processes=n_processes, progress=progress, **options)
             recordings = {}
             for name, seed in extremes(report, videos).items() if videos else ():
@@ -180,7 +180,7 @@ class Assessment:
                 recordings[name] = record_episode(model, Task(self.env_id, seed, self.env_kwargs), file, **options)
             yield Assessed(subject, report, recordings)
 
-    def _load(self, subject: Subject) -> tuple[Any, dict[str, Any]]:
+    def load(self, subject: Subject) -> tuple[Any, dict[str, Any]]:
         """Return the policy, and what :func:`~sb3_lander.evaluation.evaluate` must know to play it."""
         statistics = None
         if self.safe:
@@ -188,11 +188,12 @@ class Assessment:
         else:
             policy = load_model(subject.model, self._algo or algorithm_of(read_settings(subject.model)))
             if subject.vecnormalize is not None:
-                statistics = load_statistics(subject.vecnormalize, self._make_env)
+                statistics = load_statistics(subject.vecnormalize, self.make_env)
         options = {"deterministic": self.deterministic, "vec_normalize": statistics, "env_wrapper": self._env_wrapper}
         return policy, options
 
-    def _make_env(self) -> gym.Env[Any, Any]:
+    def make_env(self) -> gym.Env[Any, Any]:
+        """Make the environment as the models see it."""
         env: gym.Env[Any, Any] = gym.make(self._env_spec, **self.env_kwargs)
         return env if self._env_wrapper is None else self._env_wrapper(env)
 

@@ -164,6 +164,27 @@ def _evaluate(arguments: argparse.Namespace) -> None:
         print(f"wrote {path}")
 
 
+def _export_arguments(parser: argparse.ArgumentParser) -> None:
+    add = parser.add_argument
+    add("path", type=Path, metavar="PATH", help="a run folder of the RL Zoo, or a model's .zip")
+    add("--onnx", type=Path, required=True, metavar="FILE", help="the file to write")
+    add("--best", action="store_true", help="the run's best_model.zip instead of its final model")
+    add("--safe", action="store_true", help="run no code of the files, refuse what needs it")
+    add("--algo", help="the algorithm (default: as the run or the model's settings tell)")
+    add("--env", help="environment id (default: the run's, or LunarLanderContinuous-v3)")
+
+
+def _export(arguments: argparse.Namespace) -> None:
+    from sb3_lander.assessment import Assessment
+    from sb3_lander.export import export
+
+    assessment = Assessment(
+        arguments.path, best=arguments.best, safe=arguments.safe, algo=arguments.algo, env_id=arguments.env
+    )
+    difference = export(assessment, arguments.onnx)
+    print(f"wrote {arguments.onnx}; onnxruntime and torch differ by at most {difference:.1e} on 10,000 observations")
+
+
 def _resume_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("path", type=Path, metavar="RUN", help="a run folder of the RL Zoo, e.g. logs/ppo/..._1")
 
@@ -195,6 +216,7 @@ _VERBS = {
         _evaluate_arguments,
         _evaluate,
     ),
+    "export": _Verb("Write the deterministic policy as ONNX, and check it.", _export_arguments, _export),
     "resume": _Verb(
         "Continue an interrupted run from its newest whole checkpoint to its budget.", _resume_arguments, _resume
     ),

@@ -200,6 +200,10 @@ class SeparateActorCriticPolicy(ActorCriticPolicy):
         if self._flat is not None:
             self._flat.attach(self.optimizer)
 
+    def use_plain_layers(self) -> None:
+        """Compute with torch's own layers from now on, for those who read the graph, such as an exporter."""
+        self._fast_actor = self._fast_critic = None
+
     def set_training_mode(self, mode: bool) -> None:
         """Put every module into training or evaluation mode."""
         # predict() asks each time, and the walk over all modules takes a third of a single prediction's time.
