@@ -21,6 +21,7 @@ from sb3_lander.agents import check_safe_env, load_policy
 from sb3_lander.archive import read_settings
 from sb3_lander.envs import V3_ID, register_envs
 from sb3_lander.evaluation import DEFAULT_FIRST_SEED, EvaluationReport, Task, evaluate, fixed_tasks
+from sb3_lander.settings import vec_env_wrappers
 from sb3_lander.subjects import Subject, algorithm_of, find_subjects, load_model, load_statistics, run_of
 from sb3_lander.video import Recording, record_episode
 
@@ -30,8 +31,8 @@ _SEVERAL_PROCESSES_FROM = 300
 """Tasks from which starting processes takes less time than it saves."""
 
 _HARMLESS_VEC_WRAPPERS = (
-    None,
     "sb3_lander.vec_env.prefer_envpool",
+    "sb3_lander.vec_env.shorten_episodes",
     "stable_baselines3.common.vec_env.VecMonitor",
 )
 """Wrappers that leave observations and actions as they are."""
@@ -129,9 +130,9 @@ class Assessment:
     def _check_config(self, config: Mapping[str, Any]) -> None:
         if config.get("frame_stack"):
             raise ValueError(f"the run stacks frames (frame_stack: {config['frame_stack']}), which is not supported")
-        wrapper = config.get("vec_env_wrapper")
-        if wrapper not in _HARMLESS_VEC_WRAPPERS:
-            raise ValueError(f"the run's vec_env_wrapper {wrapper!r} may change observations: it is not supported")
+        for wrapper, _ in vec_env_wrappers(config):
+            if wrapper not in _HARMLESS_VEC_WRAPPERS:
+                raise ValueError(f"the run's vec_env_wrapper {wrapper!r} may change observations: it is not supported")
         if self.safe and self.run is not None:
             check_safe_env(self.run.env_id, config)
 

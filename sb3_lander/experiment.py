@@ -27,7 +27,7 @@ from sb3_lander.saving import save_model, save_vecnormalize, write_whole
 
 __all__ = ["LanderExperimentManager"]
 
-_PREFER_ENVPOOL = "sb3_lander.vec_env.prefer_envpool"
+_OUR_VEC_WRAPPERS = "sb3_lander.vec_env."
 
 
 class LanderExperimentManager(ExperimentManager):
@@ -86,7 +86,7 @@ class LanderExperimentManager(ExperimentManager):
         env.close()
         policy_class = self._policy_class(hyperparams["policy"])
         # Frame stacking and unknown wrappers may change the spaces; a string of Python is the Zoo's to read.
-        known_wrapper = hyperparams.get("vec_env_wrapper") in (None, _PREFER_ENVPOOL)
+        known_wrapper = all(name.startswith(_OUR_VEC_WRAPPERS) for name, _ in settings.vec_env_wrappers(hyperparams))
         is_mapping = not isinstance(hyperparams.get("policy_kwargs"), str)
         if known_wrapper and is_mapping and not hyperparams.get("frame_stack"):
             settings.build_policy(hyperparams, policy_class, env.observation_space, env.action_space)
@@ -129,14 +129,14 @@ class LanderExperimentManager(ExperimentManager):
         return merged
 
     def _preprocess_hyperparams(self, hyperparams: dict[str, Any]) -> Any:
-        spec = {"vec_env_wrapper": hyperparams.get("vec_env_wrapper")}
-        if spec["vec_env_wrapper"] == _PREFER_ENVPOOL:
-            self._vec_env_wrappers = {
-                training: get_wrapper_class(
-                    {"vec_env_wrapper": {_PREFER_ENVPOOL: {"training": training}}}, "vec_env_wrapper"
-                )
-                for training in (True, False)
-            }
+        wrappers = settings.vec_env_wrappers(hyperparams)
+        if any(name.startswith(_OUR_VEC_WRAPPERS) for name, _ in wrappers):
+            for training in (True, False):
+                told = [
+                    {name: {**options, "training": training} if name.startswith(_OUR_VEC_WRAPPERS) else options}
+                    for name, options in wrappers
+                ]
+                self._vec_env_wrappers[training] = get_wrapper_class({"vec_env_wrapper": told}, "vec_env_wrapper")
         return super()._preprocess_hyperparams(hyperparams)
 
     def create_envs(self, n_envs: int, eval_env: bool = False, no_log: bool = False) -> VecEnv:

@@ -25,6 +25,7 @@ __all__ = [
     "default_config",
     "merge_policy_kwargs",
     "read_entry",
+    "vec_env_wrappers",
 ]
 
 _ZOO_KEYS = {"n_timesteps", "n_envs", "policy", "policy_kwargs", "normalize", "frame_stack", "env_kwargs"} | {
@@ -91,6 +92,21 @@ class Hyperparameters(dict[str, Any]):
     def update(self, *args: Any, **kwargs: Any) -> None:
         """Update as ``dict`` does, but merge ``policy_kwargs`` (the new values win)."""
         super().update(merge_policy_kwargs(self, dict(*args, **kwargs)))
+
+
+def vec_env_wrappers(hyperparams: Mapping[str, Any]) -> list[tuple[str, dict[str, Any]]]:
+    """Return the entry's ``vec_env_wrapper`` as pairs of a dotted path and its keyword arguments.
+
+    :raises ValueError: If it is neither a path, nor a mapping of one to its arguments, nor a list of these.
+    """
+    given = hyperparams.get("vec_env_wrapper") or []
+    found: list[tuple[str, dict[str, Any]]] = []
+    for wrapper in given if isinstance(given, list) else [given]:
+        ((name, options),) = wrapper.items() if isinstance(wrapper, Mapping) and len(wrapper) == 1 else [(wrapper, {})]
+        if not isinstance(name, str) or not isinstance(options or {}, Mapping):
+            raise ValueError(f"vec_env_wrapper: {wrapper!r} is neither a dotted path nor a mapping of one to arguments")
+        found.append((name, dict(options or {})))
+    return found
 
 
 def merge_policy_kwargs(base: Mapping[str, Any], new: Mapping[str, Any]) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""Which training environments run on EnvPool, and which stay on gymnasium."""
+"""The training environments: which ones run on EnvPool, and how long their episodes may be."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from stable_baselines3.common.vec_env import DummyVecEnv, VecEnv
 from sb3_lander.envpool_vec_env import EnvPoolVecEnv
 from sb3_lander.envs import ENV_IDS, SuccessWrapper
 
-__all__ = ["SERVED_IDS", "EnvPoolVecEnv", "prefer_envpool"]
+__all__ = ["SERVED_IDS", "EnvPoolVecEnv", "prefer_envpool", "shorten_episodes"]
 
 SERVED_IDS = (*ENV_IDS, "BipedalWalker-v3", "CartPole-v1", "Pendulum-v1")
 """The ids that :func:`prefer_envpool` moves: this package's tests compare EnvPool's with gymnasium's."""
@@ -46,8 +46,42 @@ def prefer_envpool(venv: VecEnv, *, training: bool | None = None) -> VecEnv:
     except _StayError as reason:
         print(f"Environments: gymnasium {type(venv).__name__} ({reason})")
         return venv
-    print(f"Environments: EnvPool, {fast.num_envs} x {fast.task_id} on {_count(fast.num_threads, 'thread')}")
+    own_limit = getattr(fast.spec, "max_episode_steps", None)
+    print(
+        f"Environments: EnvPool, {fast.num_envs} x {fast.task_id} on {_count(fast.num_threads, 'thread')}"
+        + ("" if fast.max_episode_steps == own_limit else f", episodes of at most {fast.max_episode_steps} steps")
+    )
     return fast
+
+
+def shorten_episodes(venv: VecEnv, *, max_episode_steps: int, training: bool | None = None) -> VecEnv:
+    """Truncate training episodes earlier than the task does; SB3 bootstraps a truncated episode's value.
+
+    A lander that has learned to fly, but not yet to land, hovers for the task's 1,000 steps, and most of what it then
+    learns from is hovering. The idea of training on pieces of episodes is that of Pardo et al., *Time Limits in
+    Reinforcement Learning* (2018). Returns in the training's log are those of the shortened episodes; evaluations
+    play whole ones.
+
+    For the RL Zoo's YAML, before :func:`prefer_envpool`. Its manager for our ids says which envs are for training;
+    elsewhere (``enjoy``) nothing is shortened.
+
+    :param venv: What ``make_vec_env`` returned: a ``DummyVecEnv`` or ``SubprocVecEnv`` of envs with a ``TimeLimit``.
+    :param max_episode_steps: The longest episode, in steps.
+    :param training: Whether these envs are for training; if not True, nothing happens.
+    :return: ``venv`` itself.
+    :raises ValueError: If the number is below 1 or above the envs' own limit, or they have none.
+    """
+    if training is not True:
+        return venv
+    try:
+        own = min(venv.env_method("get_wrapper_attr", "_max_episode_steps"))
+    # A subprocess ends where there is no such attribute.
+    except (AttributeError, EOFError) as error:
+        raise ValueError(f"max_episode_steps={max_episode_steps}: the envs have no TimeLimit to shorten") from error
+    if not 1 <= max_episode_steps <= own:
+        raise ValueError(f"max_episode_steps={max_episode_steps} must be in 1..{own}, the envs' own limit")
+    venv.env_method("set_wrapper_attr", "_max_episode_steps", max_episode_steps)
+    return venv
 
 
 def _count(number: int, noun: str) -> str:
@@ -71,15 +105,16 @@ def _move(venv: VecEnv, training: bool | None) -> EnvPoolVecEnv:
     if len(ids) > 1 or not ids <= set(SERVED_IDS):
         raise _StayError(f"EnvPool's part is only checked for {', '.join(SERVED_IDS)}, not {', '.join(sorted(ids))}")
     (task_id,) = ids
-    for chain in chains:
-        _check_task(chain, gym.spec(task_id))
+    limits = {_check_task(chain, gym.spec(task_id)) for chain in chains}
+    if len(limits) > 1:
+        raise _StayError("the envs have different time limits")
     thresholds = {_threshold(chain) for chain in chains}
     if len(thresholds) > 1:
         raise _StayError("the envs have different success thresholds")
     if importlib.util.find_spec("envpool") is None:
         raise _StayError(f"envpool is not installed: {_INSTALL}")
     try:
-        fast = EnvPoolVecEnv(task_id, venv.num_envs, seed=0)
+        fast = EnvPoolVecEnv(task_id, venv.num_envs, seed=0, env_kwargs={"max_episode_steps": limits.pop()})
     except ImportError as error:
         raise _StayError(str(error)) from error
 
@@ -116,8 +151,8 @@ def _threshold(chain: list[gym.Env[Any, Any]]) -> float | None:
     return thresholds[0] if thresholds else None
 
 
-def _check_task(chain: list[gym.Env[Any, Any]], registered: EnvSpec) -> None:
-    """Raise unless this is the registered task, unchanged, in wrappers that EnvPoolVecEnv stands in for."""
+def _check_task(chain: list[gym.Env[Any, Any]], registered: EnvSpec) -> int:
+    """Raise unless this is the registered task in wrappers that EnvPoolVecEnv stands in for; return its time limit."""
     *wrappers, simulator = chain
     for wrapper in wrappers:
         if type(wrapper) not in _KNOWN_WRAPPERS:
@@ -127,8 +162,8 @@ def _check_task(chain: list[gym.Env[Any, Any]], registered: EnvSpec) -> None:
     if (mode := simulator.render_mode) is not None:
         raise _StayError(f"render_mode is {mode!r}: give env_kwargs={{'render_mode': None}} to train without pictures")
     limits = [wrapper._max_episode_steps for wrapper in wrappers if isinstance(wrapper, TimeLimit)]
-    if limits != [registered.max_episode_steps]:
-        raise _StayError(f"EnvPool's time limit is {registered.max_episode_steps} steps, not {limits}")
+    if len(limits) != 1 or limits[0] > (registered.max_episode_steps or 0):
+        raise _StayError(f"EnvPool has one time limit of at most {registered.max_episode_steps} steps, not {limits}")
     creator: Any = registered.entry_point
     simulator_class = load_env_creator(creator) if isinstance(creator, str) else creator
     if type(simulator) is not simulator_class:
@@ -141,3 +176,4 @@ def _check_task(chain: list[gym.Env[Any, Any]], registered: EnvSpec) -> None:
         value = getattr(simulator, name, given[name])
         if name != "render_mode" and value != standard:
             raise _StayError(f"EnvPool has only {name}={standard}, not {value}")
+    return limits[0]

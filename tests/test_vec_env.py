@@ -12,13 +12,14 @@ import gymnasium as gym
 import numpy as np
 import pytest
 from conftest import ShortRun
+from gymnasium.envs.classic_control import CartPoleEnv
 from gymnasium.wrappers import ClipAction
 from stable_baselines3.common.env_util import make_vec_env
 from stable_baselines3.common.monitor import Monitor, load_results
 from stable_baselines3.common.vec_env import DummyVecEnv, SubprocVecEnv, VecEnv
 
 from sb3_lander.envs import V3_ID, SuccessWrapper
-from sb3_lander.vec_env import SERVED_IDS, EnvPoolVecEnv, prefer_envpool
+from sb3_lander.vec_env import SERVED_IDS, EnvPoolVecEnv, prefer_envpool, shorten_episodes
 
 pytestmark = pytest.mark.filterwarnings("ignore:builtin type .* has no __module__ attribute:DeprecationWarning")
 
@@ -115,6 +116,43 @@ def test_without_the_success_wrapper_there_is_no_flag() -> None:
     assert all("is_success" not in info for info in play(prefer_envpool(made(seed=0), training=True)))
 
 
+@pytest.mark.parametrize("vec_env_cls", [DummyVecEnv, SubprocVecEnv])
+@pytest.mark.parametrize("envpool", [True, False])
+def test_training_episodes_can_be_shortened(
+    vec_env_cls: type[VecEnv], envpool: bool, capsys: pytest.CaptureFixture[str]
+) -> None:
+    venv = shorten_episodes(made(n_envs=2, seed=0, vec_env_cls=vec_env_cls), max_episode_steps=40, training=True)
+    if envpool:
+        venv = prefer_envpool(venv, training=True)
+        if vec_env_cls is DummyVecEnv:
+            assert isinstance(venv, EnvPoolVecEnv)
+            assert the_line(capsys).endswith(", episodes of at most 40 steps")
+    episodes = play(venv, 130)
+    venv.close()
+    # No random flight is over after 40 steps, so each is cut there, with what SB3 needs to bootstrap.
+    assert [info["episode"]["l"] for info in episodes] == [40] * 6
+    assert all(info["TimeLimit.truncated"] and "terminal_observation" in info for info in episodes)
+
+
+@pytest.mark.parametrize("training", [False, None])
+def test_only_training_episodes_are_shortened(training: bool | None) -> None:
+    venv = shorten_episodes(made(n_envs=2, seed=0), max_episode_steps=40, training=training)
+    assert all(info["episode"]["l"] > 40 for info in play(venv))
+
+
+@pytest.mark.parametrize("steps", [0, 1001])
+def test_a_limit_that_makes_no_sense_is_refused(steps: int) -> None:
+    with pytest.raises(ValueError, match=rf"max_episode_steps={steps} must be in 1\.\.1000"):
+        shorten_episodes(made(), max_episode_steps=steps, training=True)
+
+
+@pytest.mark.parametrize("vec_env_cls", [DummyVecEnv, SubprocVecEnv])
+def test_envs_without_a_limit_cannot_be_shortened(vec_env_cls: type[VecEnv]) -> None:
+    endless = make_vec_env(CartPoleEnv, 2, vec_env_cls=vec_env_cls)
+    with pytest.raises(ValueError, match="the envs have no TimeLimit to shorten"):
+        shorten_episodes(endless, max_episode_steps=40, training=True)
+
+
 def test_the_old_envs_are_closed(monkeypatch: pytest.MonkeyPatch) -> None:
     closed = []
 
@@ -149,7 +187,7 @@ STAY: dict[str, tuple[Callable[[], VecEnv], str]] = {
     ),
     "hardcore": (lambda: made("BipedalWalker-v3", env_kwargs={"hardcore": True}), "hardcore=False, not True"),
     "pendulum's gravity": (lambda: made("Pendulum-v1", env_kwargs={"g": 9.0}), "g=10.0, not 9.0"),
-    "time limit": (lambda: made(env_kwargs={"max_episode_steps": 500}), "1000 steps, not [500]"),
+    "time limit": (lambda: made(env_kwargs={"max_episode_steps": 1500}), "at most 1000 steps, not [1500]"),
     "pictures": (lambda: made(env_kwargs={"render_mode": "rgb_array"}), "render_mode is 'rgb_array'"),
     "by name": (lambda: make_vec_env(V3_ID, 2), "render_mode is 'rgb_array'"),
     "wrapper": (lambda: made(wrapper_class=Wrapped), "does not have the wrapper Wrapped"),
