@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
 from stable_baselines3 import PPO, SAC
 from stable_baselines3.common.env_util import make_vec_env
 from stable_baselines3.common.logger import configure
@@ -14,6 +16,7 @@ from tensorboard.backend.event_processing.event_accumulator import EventAccumula
 
 from sb3_lander.archive import check_whole
 from sb3_lander.callbacks import CheckpointCallback, StopWhenSolved, VideoCallback
+from sb3_lander.recipes import Recipe
 
 ENV = "LunarLanderContinuous-v3"
 
@@ -116,3 +119,29 @@ def test_the_threshold_is_the_environments_own_where_it_has_one() -> None:
         ppo().learn(64, StopWhenSolved())
     with pytest.raises(ValueError, match="at least 1"):
         StopWhenSolved(episodes=0)
+
+
+def test_they_work_from_the_zoos_yaml_and_learn_the_runs_folder(zoo: Callable[..., str], tmp_path: Path) -> None:
+    entry = Recipe("x", changes={"n_envs": 4, "n_steps": 64, "batch_size": 64, "n_epochs": 1}).entry(ENV)
+    entry["callback"] = [
+        {"sb3_lander.callbacks.VideoCallback": {"every": 1000, "max_frames": 10}},
+        {"sb3_lander.callbacks.CheckpointCallback": {"every": 250, "keep": 2}},
+        {"sb3_lander.callbacks.StopWhenSolved": {"threshold": -1e4, "every": 400, "episodes": 2, "stop": True}},
+    ]
+    (tmp_path / "entry.yml").write_text(yaml.safe_dump({ENV: entry}))
+    output = zoo(f"train --algo ppo --env {ENV} -n 4000 --eval-freq 500 --eval-episodes 1 --conf-file entry.yml -tb tb")
+    run = tmp_path / "logs" / "ppo" / f"{ENV}_1"
+    assert "Solved at 1200 steps" in output
+    assert names(run / "videos") == ["step_0.mp4", "step_1000.mp4"]
+    assert [name for name in names(run) if name.endswith(".zip")] == [
+        f"{ENV}.zip",
+        "best_model.zip",
+        "rl_model_1000_steps.zip",
+        "rl_model_752_steps.zip",
+    ]
+    for model in run.glob("*.zip"):
+        check_whole(model)
+    events = EventAccumulator(str(next((tmp_path / "tb" / ENV).iterdir())))
+    events.Reload()
+    assert [image.step for image in events.Images("video/episode")] == [0, 1000]
+    assert "solved/mean_return" in events.Tags()["scalars"]
