@@ -67,7 +67,7 @@ def _benchmark_arguments(parser: argparse.ArgumentParser) -> None:
     add("--budget", type=int, default=None, help="environment steps (default: the recipe's own n_timesteps)")
     add("--targets", type=float, nargs="+", default=[200.0, 250.0], help="mean returns to reach (default: 200 250)")
     add("--until-solved", action="store_true", help="end a training once it has reached every target")
-    add("--eval-every", type=int, default=8192, help="steps between evaluations (default: %(default)s)")
+    add("--eval-every", type=int, default=4096, help="steps between evaluations (default: %(default)s)")
     add("--final-episodes", type=int, default=1000, help="tasks of the final report (default: %(default)s)")
     add("--jobs", type=int, default=1, help="trainings side by side; more than 1 makes seconds incomparable")
     add("--baseline", default=None, help="recipe to divide the others' times by in the table")

@@ -102,6 +102,10 @@ class Measurement:
     zoo_evaluations: bool = True
     """Let the Zoo's own EvalCallback run at its defaults, as in ``python -m rl_zoo3.train``, and tell what it costs."""
 
+    def __post_init__(self) -> None:
+        if self.evaluate_on not in ("gymnasium", "envpool"):
+            raise ValueError(f"evaluate_on={self.evaluate_on!r} must be 'gymnasium' or 'envpool'")
+
     def for_recipe(self, recipe: Recipe) -> Measurement:
         """Return how this recipe is watched.
 

@@ -29,6 +29,17 @@ def few_tasks(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(training, "SCREENINGS", ((2, 100.0),))
 
 
+def test_a_search_evaluates_on_envpool_and_ends_at_its_limit(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(training, "_SEARCH_SCREENINGS", ((2, 80.0), (4, 0.0)))
+    search = Measurement(targets=(-1e6, 1e6), evaluate_on="envpool", eval_every=256, steps_limit=700, final_episodes=0)
+    result = training.train(Recipe("tiny", changes={**TINY, "n_timesteps": 2048}), 3, search)
+    assert {target: reached["steps"] for target, reached in result["solved"].items()} == {"-1e+06": 256}
+    # Ends at the first step beyond the limit; the schedules stretch over the whole budget.
+    assert (result["steps"], result["budget"]) == (704, 2048)
+    with pytest.raises(ValueError, match="evaluate_on='mars' must be"):
+        Measurement(evaluate_on="mars")
+
+
 def test_a_training_reports_its_targets_its_curve_and_its_final_tasks() -> None:
     result = training.train(Recipe("tiny", changes=TINY), 3, QUICK)
     # Reached at the first evaluation between two updates, at 256 steps; the other target is out of reach.
