@@ -312,6 +312,14 @@ def test_a_checkpoint_uses_its_own_statistics_where_it_has_some(
     normalised_run: Path, evaluate_command: Evaluate, tmp_path: Path
 ) -> None:
     run = Path(shutil.copytree(normalised_run, tmp_path / "run"))
+    # Our trainings save each checkpoint's own statistics; the Zoo's callback, as for other ids, saves none.
+    saved = sorted(run.glob("rl_model_vecnormalize_*_steps.pkl"))
+    done = evaluate_command(run, FEW, "--checkpoints")
+    assert [one["vecnormalize"] for one in done.json["checkpoints"]] == [file.name for file in saved]
+    assert len(saved) == 2
+    assert "note:" not in done.out
+    for file in saved:
+        file.unlink()
     done = evaluate_command(run, FEW, "--checkpoints")
     assert [one["vecnormalize"] for one in done.json["checkpoints"]] == ["vecnormalize.pkl"] * 2
     assert "note: models without normalisation statistics of their own were given the run's latest" in done.out
