@@ -21,6 +21,7 @@ import yaml
 from tqdm import tqdm  # type: ignore[import-untyped]  # it ships no types
 
 from sb3_lander.recipes import Measurement, Recipe
+from sb3_lander.saving import write_text
 from sb3_lander.statistics import Interval, iqm, median, ratio_of_medians
 from sb3_lander.training import train
 
@@ -119,7 +120,7 @@ def run(
             for future in as_completed(futures):
                 result = future.result()
                 results["runs"].append(result)
-                _write(results, out)
+                write_text(out, json.dumps(results, indent=1) + "\n")
                 bar.set_postfix_str(f"{result['recipe']} seed {result['seed']}: {result['seconds']:.0f} s")
                 bar.update()
         finally:
@@ -163,12 +164,6 @@ def _commit() -> str | None:
         return subprocess.run(git, capture_output=True, text=True, check=True).stdout.strip()
     except (OSError, subprocess.CalledProcessError):
         return None
-
-
-def _write(results: Mapping[str, Any], out: Path) -> None:
-    beside = out.with_name(out.name + ".part")
-    beside.write_text(json.dumps(results, indent=1) + "\n")
-    os.replace(beside, out)
 
 
 def _runs(results: Mapping[str, Any], name: str) -> list[dict[str, Any]]:

@@ -12,6 +12,7 @@ from stable_baselines3.common.logger import TensorBoardOutputFormat
 
 from sb3_lander.episodes import Task
 from sb3_lander.evaluation import evaluate, fixed_tasks
+from sb3_lander.runs import checkpoints
 from sb3_lander.saving import save_model, save_vecnormalize, write_whole
 from sb3_lander.video import record_episode, summary
 
@@ -38,20 +39,18 @@ class PeriodicCallback(BaseCallback):
             raise ValueError(f"every={every} must be at least 1 environment step")
         self.every = every
         self.folder = None if folder is None else Path(folder)
-        self._next = 0
+        self._passed = 0
 
     def _init_callback(self) -> None:
         if self.folder is not None:
             self.folder.mkdir(parents=True, exist_ok=True)
 
     def _on_training_start(self) -> None:
-        self._next = (self.num_timesteps // self.every + 1) * self.every
+        self._passed = self.num_timesteps // self.every
 
     def _on_step(self) -> bool:
-        if self.num_timesteps < self._next:
-            return True
-        self._next = (self.num_timesteps // self.every + 1) * self.every
-        return self._on_multiple()
+        passed, self._passed = self._passed, self.num_timesteps // self.every
+        return self._passed == passed or self._on_multiple()
 
     def _on_multiple(self) -> bool:
         raise NotImplementedError
@@ -106,17 +105,22 @@ class CheckpointCallback(PeriodicCallback):
         save_model(self.model, self._path("", step, "zip"))
         if self.verbose >= 1:
             print(f"Saved checkpoint at {step} steps")
-        steps = sorted(int(p.name.split("_")[2]) for p in self.folder.glob("rl_model_[0-9]*_steps.zip"))
-        for old in steps[:-1]:
-            self._path("replay_buffer_", old, "pkl").unlink(missing_ok=True)
-        for old in steps[: -self.keep] if self.keep is not None else ():
-            self._path("", old, "zip").unlink()
-            self._path("vecnormalize_", old, "pkl").unlink(missing_ok=True)
+        saved = checkpoints(self.folder)
+        for old in saved[:-1]:
+            _delete(old.replay_buffer)
+        for old in saved[: -self.keep] if self.keep is not None else ():
+            _delete(old.model, old.vecnormalize)
         return True
 
     def _path(self, kind: str, step: int, extension: str) -> Path:
         assert self.folder is not None
         return self.folder / f"rl_model_{kind}{step}_steps.{extension}"
+
+
+def _delete(*files: Path | None) -> None:
+    for file in files:
+        if file is not None:
+            file.unlink()
 
 
 class SaveBest(BaseCallback):

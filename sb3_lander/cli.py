@@ -33,7 +33,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parsed = parser.parse_args(arguments)
     try:
         _VERBS[parsed.verb].run(parsed)
-    except (ValueError, FileNotFoundError) as error:
+    except (ValueError, OSError, ImportError) as error:
         print(f"sb3_lander: error: {' '.join(str(error).split())}", file=sys.stderr)
         return 2
     return 0
@@ -120,6 +120,7 @@ def _evaluate(arguments: argparse.Namespace) -> None:
     env_kwargs = dict(_key_value(word) for word in arguments.env_kwargs)
     from sb3_lander import findings
     from sb3_lander.assessment import Assessment
+    from sb3_lander.saving import write_text
 
     assessment = Assessment(
         arguments.path,
@@ -147,10 +148,10 @@ def _evaluate(arguments: argparse.Namespace) -> None:
         print("note: models without normalisation statistics of their own were given the run's latest")
     written = [recording.path for assessed in found for recording in assessed.recordings.values()]
     if arguments.json is not None:
-        findings.write(arguments.json, findings.to_json(found, several=arguments.checkpoints))
+        write_text(arguments.json, findings.to_json(found, several=arguments.checkpoints))
         written.append(arguments.json)
     if arguments.csv is not None:
-        findings.write(arguments.csv, findings.to_csv(found))
+        write_text(arguments.csv, findings.to_csv(found))
         written.append(arguments.csv)
     if assessment.run is not None:
         started = (assessment.subjects[0].start_time or 0) / 1e9

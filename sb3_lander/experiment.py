@@ -147,12 +147,12 @@ class LanderExperimentManager(ExperimentManager):
 
     def create_callbacks(self) -> None:
         """Create the callbacks as the Zoo does; those that save do it whole, and ours learn the run's folder."""
-        save_freq = self.save_freq
+        save_freq, given = self.save_freq, len(self.callbacks)
         super().create_callbacks()  # type: ignore[no-untyped-call]  # the Zoo's is untyped
         for i, callback in enumerate(self.callbacks):
-            if type(callback) is sb3_callbacks.CheckpointCallback and save_freq > 0:
+            if i >= given and isinstance(callback, sb3_callbacks.CheckpointCallback):
                 self.callbacks[i] = CheckpointCallback(save_freq, None, self.save_replay_buffer, self.save_path)
-            elif type(callback) is sb3_callbacks.EvalCallback:
+            elif i >= given and isinstance(callback, sb3_callbacks.EvalCallback):
                 callback.best_model_save_path = None
                 best = SaveBest(Path(self.save_path, "best_model.zip"), Path(self.params_path, "vecnormalize.pkl"))
                 best.parent = callback

@@ -5,7 +5,6 @@ from __future__ import annotations
 import csv
 import io
 import json
-import os
 import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -14,7 +13,7 @@ from typing import Any
 from sb3_lander.assessment import Assessed
 from sb3_lander.video import add_to_tensorboard
 
-__all__ = ["log", "table", "to_csv", "to_json", "write"]
+__all__ = ["log", "table", "to_csv", "to_json"]
 
 _SCALARS = ("mean_return", "std_return", "iqm_return", "success_rate", "mean_length")
 
@@ -55,16 +54,6 @@ def to_csv(findings: Sequence[Assessed]) -> str:
     writer.writeheader()
     writer.writerows(rows)
     return text.getvalue()
-
-
-def write(path: Path, text: str) -> None:
-    """Write a file, which appears once it is complete."""
-    unfinished = path.with_name(f".{path.name}.unfinished")
-    try:
-        unfinished.write_text(text)
-        os.replace(unfinished, path)
-    finally:
-        unfinished.unlink(missing_ok=True)
 
 
 def log(folder: Path, findings: Sequence[Assessed], env_kwargs: Mapping[str, Any]) -> Path:

@@ -53,11 +53,9 @@ class _Activation(NamedTuple):
     apply_: Callable[[th.Tensor], th.Tensor]
     """Applies it in place."""
 
-    backward: Callable[[th.Tensor, th.Tensor], th.Tensor]
-    """Maps the gradient of the output, and the output, to the gradient of the input; differentiable itself."""
-
-    backward_: Callable[[th.Tensor, th.Tensor], th.Tensor]
-    """The same in place, for a gradient that nothing is derived from."""
+    backward: Callable[..., th.Tensor]
+    """Maps the gradient of the output, and the output, to the gradient of the input; differentiable itself unless it
+    is given ``grad_input``, a tensor to write into."""
 
 
 def _tanh_(x: th.Tensor) -> th.Tensor:
@@ -73,23 +71,13 @@ _ATEN = th.ops.aten
 # cannot be pickled, which a lambda's would have to be.
 
 
-def _tanh_backward(grad: th.Tensor, output: th.Tensor) -> th.Tensor:
-    result: th.Tensor = _ATEN.tanh_backward(grad, output)
+def _tanh_backward(grad: th.Tensor, output: th.Tensor, **into: th.Tensor) -> th.Tensor:
+    result: th.Tensor = _ATEN.tanh_backward(grad, output, **into)
     return result
 
 
-def _tanh_backward_(grad: th.Tensor, output: th.Tensor) -> th.Tensor:
-    result: th.Tensor = _ATEN.tanh_backward.grad_input(grad, output, grad_input=grad)
-    return result
-
-
-def _relu_backward(grad: th.Tensor, output: th.Tensor) -> th.Tensor:
-    result: th.Tensor = _ATEN.threshold_backward(grad, output, 0)
-    return result
-
-
-def _relu_backward_(grad: th.Tensor, output: th.Tensor) -> th.Tensor:
-    result: th.Tensor = _ATEN.threshold_backward.grad_input(grad, output, 0, grad_input=grad)
+def _relu_backward(grad: th.Tensor, output: th.Tensor, **into: th.Tensor) -> th.Tensor:
+    result: th.Tensor = _ATEN.threshold_backward(grad, output, 0, **into)
     return result
 
 
@@ -97,31 +85,21 @@ def _leaky_relu_(x: th.Tensor) -> th.Tensor:
     return nn.functional.leaky_relu_(x, _LEAK)
 
 
-def _leaky_relu_backward(grad: th.Tensor, output: th.Tensor) -> th.Tensor:
-    result: th.Tensor = _ATEN.leaky_relu_backward(grad, output, _LEAK, True)
+def _leaky_relu_backward(grad: th.Tensor, output: th.Tensor, **into: th.Tensor) -> th.Tensor:
+    result: th.Tensor = _ATEN.leaky_relu_backward(grad, output, _LEAK, True, **into)
     return result
 
 
-def _leaky_relu_backward_(grad: th.Tensor, output: th.Tensor) -> th.Tensor:
-    result: th.Tensor = _ATEN.leaky_relu_backward.grad_input(grad, output, _LEAK, True, grad_input=grad)
-    return result
-
-
-def _elu_backward(grad: th.Tensor, output: th.Tensor) -> th.Tensor:
-    result: th.Tensor = _ATEN.elu_backward(grad, 1.0, 1.0, 1.0, True, output)
-    return result
-
-
-def _elu_backward_(grad: th.Tensor, output: th.Tensor) -> th.Tensor:
-    result: th.Tensor = _ATEN.elu_backward.grad_input(grad, 1.0, 1.0, 1.0, True, output, grad_input=grad)
+def _elu_backward(grad: th.Tensor, output: th.Tensor, **into: th.Tensor) -> th.Tensor:
+    result: th.Tensor = _ATEN.elu_backward(grad, 1.0, 1.0, 1.0, True, output, **into)
     return result
 
 
 _FAST: dict[type[nn.Module], _Activation] = {
-    nn.Tanh: _Activation(_tanh_, _tanh_backward, _tanh_backward_),
-    nn.ReLU: _Activation(th.relu_, _relu_backward, _relu_backward_),
-    nn.LeakyReLU: _Activation(_leaky_relu_, _leaky_relu_backward, _leaky_relu_backward_),
-    nn.ELU: _Activation(nn.functional.elu_, _elu_backward, _elu_backward_),
+    nn.Tanh: _Activation(_tanh_, _tanh_backward),
+    nn.ReLU: _Activation(th.relu_, _relu_backward),
+    nn.LeakyReLU: _Activation(_leaky_relu_, _leaky_relu_backward),
+    nn.ELU: _Activation(nn.functional.elu_, _elu_backward),
 }
 
 
@@ -163,7 +141,7 @@ class _MlpFunction(th.autograd.Function):
             if below is not None:
                 # Where the gradient is itself derived from, or is another node's own, it must stay as it is.
                 in_place = below is not extra and not th.is_grad_enabled()
-                below = (ctx.activation.backward_ if in_place else ctx.activation.backward)(below, inputs[i])
+                below = ctx.activation.backward(below, inputs[i], **({"grad_input": below} if in_place else {}))
             grad = below
         needs_input_grad = ctx.needs_input_grad[1] and grad is not None
         return None, grad @ weights[0] if needs_input_grad else None, *result

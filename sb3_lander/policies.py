@@ -178,7 +178,7 @@ class SeparateActorCriticPolicy(ActorCriticPolicy):
         # Anew, since the base class made it before the parameters above were added or taken away.
         self.optimizer = self.optimizer_class(self.parameters(), lr=lr_schedule(1), **optimizer_kwargs)  # type: ignore[call-arg]  # SB3 types the class as Optimizer
         # The optimizers that have a fused step treat every number alike, wherever it stands.
-        if optimizer_kwargs.get("fused"):
+        if self.fast and optimizer_kwargs.get("fused"):
             self._flat = FlatParameters(list(self.parameters()), self.optimizer)
 
     def parameters(self, recurse: bool = True) -> Iterator[nn.Parameter]:

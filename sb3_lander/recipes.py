@@ -82,7 +82,7 @@ class Measurement:
     """Environment steps between two evaluations until every target is reached."""
 
     evaluate_on: str = "gymnasium"
-    """``gymnasium`` for the fixed tasks; ``envpool`` for 48 episodes on EnvPool, far quicker, for searches only."""
+    """``gymnasium`` for the fixed tasks; ``envpool`` for 48 episodes there: quicker, for searches, no curve."""
 
     curve_points: int = 20
     """Evaluations spread over the whole budget, for the learning curve."""

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import argparse
 import csv
-import functools
 import importlib
 import io
+import itertools
 import json
 import math
 import os
@@ -29,7 +29,7 @@ from stable_baselines3.common.vec_env import VecEnv, VecNormalize
 from sb3_lander.archive import check_whole, read_settings
 from sb3_lander.experiment import LanderExperimentManager
 from sb3_lander.runs import Checkpoint, Run
-from sb3_lander.saving import write_whole
+from sb3_lander.saving import write_text
 from sb3_lander.zoo import register
 
 __all__ = ["newest_checkpoint", "resume"]
@@ -176,7 +176,7 @@ class _ResumingManager(LanderExperimentManager):
         # The run's settings stay as they are; only the command is added to the one that began it.
         file = Path(self.params_path, "command.txt")
         before = file.read_text().rstrip("\n") + "\n" if file.is_file() else ""
-        write_whole(file, functools.partial(_write, text=before + " ".join(sys.orig_argv) + "\n"))
+        write_text(file, before + " ".join(sys.orig_argv) + "\n")
 
     def learn(self, model: BaseAlgorithm) -> None:
         """Train for what is left of the budget."""
@@ -238,15 +238,11 @@ def _set_aside_monitors(folder: Path, until: float) -> None:
             file.unlink()
             continue
         text = "\n".join([header, *(",".join(row) for row in [names, *kept])]) + "\n"
-        write_whole(file, functools.partial(_write, text=text))
+        write_text(file, text)
         if ".part" not in file.name:
             rank = file.name.removesuffix(".monitor.csv")
-            part = 1 + len(list(folder.glob(f"{rank}.part*.monitor.csv")))
-            os.replace(file, folder / f"{rank}.part{part}.monitor.csv")
-
-
-def _write(out: io.BufferedWriter, text: str) -> None:
-    out.write(text.encode())
+            parts = (folder / f"{rank}.part{n}.monitor.csv" for n in itertools.count(1))
+            os.replace(file, next(part for part in parts if not part.exists()))
 
 
 def _hide_events(folder: Path, step: int) -> None:

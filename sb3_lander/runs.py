@@ -10,7 +10,7 @@ from typing import Any
 
 import yaml
 
-__all__ = ["Checkpoint", "Run"]
+__all__ = ["Checkpoint", "Run", "checkpoints"]
 
 _EVENTS = re.compile(r"events\.out\.tfevents\.(\d+)\..*")
 _SAME_START = 60.0
@@ -102,7 +102,7 @@ class Run:
             env_kwargs=dict(args.get("env_kwargs") or config.get("env_kwargs") or {}),
             final_model=_if_file(path / f"{inner.name}.zip"),
             best_model=_if_file(path / "best_model.zip"),
-            checkpoints=_checkpoints(path),
+            checkpoints=checkpoints(path),
             vecnormalize=_if_file(inner / "vecnormalize.pkl"),
         )
 
@@ -138,7 +138,8 @@ def _if_file(path: Path) -> Path | None:
     return path if path.is_file() else None
 
 
-def _checkpoints(path: Path) -> tuple[Checkpoint, ...]:
+def checkpoints(path: Path) -> tuple[Checkpoint, ...]:
+    """Return the checkpoints in a folder, in the order of their steps."""
     found = []
     for model in path.glob("rl_model_*_steps.zip"):
         match = _CHECKPOINT.fullmatch(model.name)

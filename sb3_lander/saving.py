@@ -12,7 +12,7 @@ from typing import Any
 
 from stable_baselines3.common.base_class import BaseAlgorithm
 
-__all__ = ["save_model", "save_vecnormalize", "write_whole"]
+__all__ = ["save_model", "save_vecnormalize", "write_text", "write_whole"]
 
 
 def write_whole(path: str | Path, write: Callable[[io.BufferedWriter], Any]) -> None:
@@ -39,6 +39,14 @@ def write_whole(path: str | Path, write: Callable[[io.BufferedWriter], Any]) -> 
             beside.unlink(missing_ok=True)
         reason = error.strerror or str(error)
         raise OSError(error.errno, f"cannot save {path} ({reason}); what was saved before is untouched") from error
+
+
+def write_text(path: str | Path, text: str) -> None:
+    """Write a text file whole, in UTF-8.
+
+    :raises OSError: See :func:`write_whole`.
+    """
+    write_whole(path, lambda file: file.write(text.encode()))
 
 
 def _sync_folder(folder: Path) -> None:

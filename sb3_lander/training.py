@@ -47,7 +47,8 @@ class _Watch(BaseCallback):
         self.curve: list[dict[str, float]] = []
         self.solved: dict[str, dict[str, float]] = {}
         self._tasks = fixed_tasks(measurement.env_id, SOLVING_TASKS)
-        self._curve_every = budget // measurement.curve_points if measurement.curve_points else budget + 1
+        has_curve = measurement.curve_points > 0 and measurement.evaluate_on == "gymnasium"
+        self._curve_every = budget // measurement.curve_points if has_curve else budget + 1
         self._next_curve = self._curve_every
         self._next_eval = measurement.eval_every
         self._stopped = 0.0

@@ -50,7 +50,7 @@ def main() -> None:
         zoo_evaluations=False,
     )
     recipes: list[Recipe] = load_recipes([args.recipes])
-    seed, raced = args.first_seed, range(0)
+    seed = args.first_seed
     for number, text in enumerate(args.rounds, 1):
         new_seeds, kept = (int(word) for word in text.split(":"))
         last = number == len(args.rounds)

@@ -23,12 +23,12 @@ from stable_baselines3 import PPO
 import sb3_lander.cli
 import sb3_lander.resume
 from sb3_lander.archive import check_whole
-from sb3_lander.runs import Run
+from sb3_lander.runs import checkpoints
 
-BUDGET, SAVE_EVERY, KILLS = 24_000, 512, 20
+BUDGET, SAVE_EVERY, KILLS, N_ENVS, N_STEPS = 24_000, 512, 20, 4, 32
 TRAIN = (
     f"train --algo ppo --env LunarLanderContinuous-v3 -n {BUDGET} --save-freq {SAVE_EVERY} --eval-freq 2000 "
-    "--eval-episodes 1 --seed 7 -tb tb -params n_envs:4 n_steps:32 batch_size:128 n_epochs:1"
+    f"--eval-episodes 1 --seed 7 -tb tb -params n_envs:{N_ENVS} n_steps:{N_STEPS} batch_size:128 n_epochs:1"
 )
 RUN = Path("logs/ppo/LunarLanderContinuous-v3_1")
 
@@ -62,13 +62,13 @@ def resume() -> None:
         raise SystemExit(2)
 
 
-def checkpoints() -> list[int]:
-    return [c.step for c in Run.load(RUN).checkpoints] if list(RUN.glob("*/args.yml")) else []
+def saved_steps() -> list[int]:
+    return [checkpoint.step for checkpoint in checkpoints(RUN)]
 
 
 def wait_for_more(process: int, known: int) -> bool:
     """Wait until the process has saved a checkpoint more; False if it ended."""
-    while len(checkpoints()) <= known:
+    while len(saved_steps()) <= known:
         if os.waitpid(process, os.WNOHANG)[0]:
             return False
         time.sleep(0.005)
@@ -82,17 +82,18 @@ def main() -> None:
     newest: list[int] = []
     for kill in range(KILLS):
         process = start(resume if kill else train)
-        if not wait_for_more(process, len(checkpoints())):
+        if not wait_for_more(process, len(saved_steps())):
             raise SystemExit("it ended by itself:\n" + Path("output.txt").read_text()[-3000:])
         time.sleep(chance.uniform(0.0, 0.25))
         os.kill(process, signal.SIGKILL)
         os.waitpid(process, 0)
         for file in RUN.glob("*.zip"):
             check_whole(file)
-        newest.append(max(checkpoints()))
+        newest.append(max(saved_steps()))
         assert PPO.load(RUN / f"rl_model_{newest[-1]}_steps.zip").num_timesteps == newest[-1]
     _, status = os.waitpid(start(resume), 0)
-    print(json.dumps({"newest": newest, "status": status, "steps": checkpoints()}))
+    seen = {"newest": newest, "status": status, "steps": saved_steps()}
+    print(json.dumps({**seen, "budget": BUDGET, "save_every": SAVE_EVERY, "n_envs": N_ENVS, "n_steps": N_STEPS}))
 
 
 if __name__ == "__main__":

@@ -145,3 +145,14 @@ def test_they_work_from_the_zoos_yaml_and_learn_the_runs_folder(zoo: Callable[..
     events.Reload()
     assert [image.step for image in events.Images("video/episode")] == [0, 1000]
     assert "solved/mean_return" in events.Tags()["scalars"]
+
+
+def test_a_callback_of_the_user_is_not_replaced_by_save_freq(zoo: Callable[..., str], tmp_path: Path) -> None:
+    entry = Recipe("x", changes={"n_envs": 4, "n_steps": 64, "batch_size": 64, "n_epochs": 1}).entry(ENV)
+    own = {"save_freq": 50, "save_path": "own", "name_prefix": "mine"}
+    entry["callback"] = {"stable_baselines3.common.callbacks.CheckpointCallback": own}
+    (tmp_path / "entry.yml").write_text(yaml.safe_dump({ENV: entry}))
+    zoo(f"train --algo ppo --env {ENV} -n 512 --eval-freq -1 --save-freq 256 --conf-file entry.yml")
+    assert names(tmp_path / "own") == ["mine_200_steps.zip", "mine_400_steps.zip"]
+    saved = [name for name in names(tmp_path / "logs" / "ppo" / f"{ENV}_1") if name.startswith("rl_model")]
+    assert saved == ["rl_model_256_steps.zip", "rl_model_512_steps.zip"]

@@ -89,3 +89,13 @@ def test_what_cannot_be_exported_is_refused(tmp_path: Path, capsys: pytest.Captu
     assert main([*command, str(tmp_path / "nowhere" / "model.onnx")]) == 2
     assert "no folder" in capsys.readouterr().err
     assert [file.name for file in tmp_path.iterdir()] == ["model.zip"]
+
+
+def test_without_the_extra_one_line_says_what_to_install(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    PPO("MlpPolicy", V3).save(tmp_path / "model.zip")
+    monkeypatch.setattr(export, "_NEEDED", ("onnx", "a_package_that_nobody_has"))
+    assert main(["export", str(tmp_path / "model.zip"), "--onnx", str(tmp_path / "model.onnx")]) == 2
+    expected = 'sb3_lander: error: ONNX needs a_package_that_nobody_has: pip install "sb3-lander[onnx]"\n'
+    assert capsys.readouterr().err == expected

@@ -302,3 +302,9 @@ def test_allenacts_model_and_ours_agree_on_equal_weights() -> None:
     th.testing.assert_close(values, critic(obs))
     th.testing.assert_close(log_prob, gaussian.log_prob(actions).sum(-1))
     th.testing.assert_close(entropy, gaussian.entropy().sum(-1))
+
+
+def test_a_fused_optimizer_alone_leaves_the_parameters_as_they_are() -> None:
+    plain = make(optimizer_kwargs={"fused": True, "eps": 1e-5})
+    assert len(list(plain.parameters())) == len(list(plain.named_parameters())) > 1
+    assert len(list(make(fast=True).parameters())) == 1
