@@ -11,6 +11,7 @@ The modules, from the lowest to the highest; each imports only from those above 
     envpool_tasks    what EnvPool can simulate, in gymnasium's terms
     envpool_vec_env  EnvPoolVecEnv
     vec_env          which training environments run on EnvPool
+    short_episodes   training episodes that are cut early at first
     landing          how an episode ended: outcome, fuel, touchdown
     episodes         Task, Episode, EvaluationReport
     player           plays tasks so that no result depends on its neighbours
@@ -18,11 +19,11 @@ The modules, from the lowest to the highest; each imports only from those above 
     video            one episode of a fixed task as MP4 and GIF
     saving           files that are whole at any moment
     archive          a model's .zip, read without unpickling
+    runs             a run folder of the RL Zoo, read
     callbacks        checkpoints, videos and the moment of success during a training
     settings         the YAML files: where they are, and whether an entry can work
     experiment       the RL Zoo's experiment manager, for our ids
     zoo              register(): the one hook into the RL Zoo
-    runs             a run folder of the RL Zoo, read
     resume           continues an interrupted run
     agents           load_policy(): an agent from a file that nobody vouches for
     subjects         which saved models to evaluate, and loading those that are trusted

@@ -32,7 +32,6 @@ _SEVERAL_PROCESSES_FROM = 300
 
 _HARMLESS_VEC_WRAPPERS = (
     "sb3_lander.vec_env.prefer_envpool",
-    "sb3_lander.vec_env.shorten_episodes",
     "stable_baselines3.common.vec_env.VecMonitor",
 )
 """Wrappers that leave observations and actions as they are."""

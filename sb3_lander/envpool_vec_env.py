@@ -11,7 +11,6 @@ from typing import Any
 import gymnasium as gym
 import numpy as np
 import numpy.typing as npt
-from gymnasium.wrappers import TimeLimit
 from stable_baselines3.common.monitor import Monitor, ResultsWriter
 from stable_baselines3.common.vec_env import VecEnv
 from stable_baselines3.common.vec_env.base_vec_env import VecEnvIndices, VecEnvStepReturn
@@ -275,7 +274,8 @@ class EnvPoolVecEnv(VecEnv):
         self, wrapper_class: type[gym.Wrapper[Any, Any, Any, Any]], indices: VecEnvIndices = None
     ) -> list[bool]:
         """Tell whether the envs do the work of this wrapper: Monitor, TimeLimit, SuccessWrapper."""
-        does = {Monitor, TimeLimit} | ({SuccessWrapper} if self.success_threshold is not None else set())
+        # The RL Zoo, once imported, has put a subclass in TimeLimit's place.
+        does = {Monitor, gym.wrappers.TimeLimit} | ({SuccessWrapper} if self.success_threshold is not None else set())
         return [any(issubclass(done, wrapper_class) for done in does) for _ in self._get_indices(indices)]
 
 

@@ -1,4 +1,4 @@
-"""The training environments: which ones run on EnvPool, and how long their episodes may be."""
+"""Which training environments run on EnvPool."""
 
 from __future__ import annotations
 
@@ -15,12 +15,14 @@ from stable_baselines3.common.vec_env import DummyVecEnv, VecEnv
 from sb3_lander.envpool_vec_env import EnvPoolVecEnv
 from sb3_lander.envs import ENV_IDS, SuccessWrapper
 
-__all__ = ["SERVED_IDS", "EnvPoolVecEnv", "prefer_envpool", "shorten_episodes"]
+__all__ = ["SERVED_IDS", "EnvPoolVecEnv", "prefer_envpool"]
 
 SERVED_IDS = (*ENV_IDS, "BipedalWalker-v3", "CartPole-v1", "Pendulum-v1")
 """The ids that :func:`prefer_envpool` moves: this package's tests compare EnvPool's with gymnasium's."""
 
-_KNOWN_WRAPPERS = {Monitor, OrderEnforcing, PassiveEnvChecker, SuccessWrapper, TimeLimit}
+# Gymnasium's own. The RL Zoo, once imported, has put a subclass in its place that differs in one entry of the info.
+_TIME_LIMIT: type = next(cls for cls in TimeLimit.__mro__ if cls.__module__.startswith("gymnasium."))
+_KNOWN_WRAPPERS = {Monitor, OrderEnforcing, PassiveEnvChecker, SuccessWrapper, _TIME_LIMIT}
 _INSTALL = 'pip install "sb3-lander[fast]"'
 
 
@@ -52,36 +54,6 @@ def prefer_envpool(venv: VecEnv, *, training: bool | None = None) -> VecEnv:
         + ("" if fast.max_episode_steps == own_limit else f", episodes of at most {fast.max_episode_steps} steps")
     )
     return fast
-
-
-def shorten_episodes(venv: VecEnv, *, max_episode_steps: int, training: bool | None = None) -> VecEnv:
-    """Truncate training episodes earlier than the task does; SB3 bootstraps a truncated episode's value.
-
-    A lander that has learned to fly, but not yet to land, hovers for the task's 1,000 steps, and most of what it then
-    learns from is hovering. The idea of training on pieces of episodes is that of Pardo et al., *Time Limits in
-    Reinforcement Learning* (2018). Returns in the training's log are those of the shortened episodes; evaluations
-    play whole ones.
-
-    For the RL Zoo's YAML, before :func:`prefer_envpool`. Its manager for our ids says which envs are for training;
-    elsewhere (``enjoy``) nothing is shortened.
-
-    :param venv: What ``make_vec_env`` returned: a ``DummyVecEnv`` or ``SubprocVecEnv`` of envs with a ``TimeLimit``.
-    :param max_episode_steps: The longest episode, in steps.
-    :param training: Whether these envs are for training; if not True, nothing happens.
-    :return: ``venv`` itself.
-    :raises ValueError: If the number is below 1 or above the envs' own limit, or they have none.
-    """
-    if training is not True:
-        return venv
-    try:
-        own = min(venv.env_method("get_wrapper_attr", "_max_episode_steps"))
-    # A subprocess ends where there is no such attribute.
-    except (AttributeError, EOFError) as error:
-        raise ValueError(f"max_episode_steps={max_episode_steps}: the envs have no TimeLimit to shorten") from error
-    if not 1 <= max_episode_steps <= own:
-        raise ValueError(f"max_episode_steps={max_episode_steps} must be in 1..{own}, the envs' own limit")
-    venv.env_method("set_wrapper_attr", "_max_episode_steps", max_episode_steps)
-    return venv
 
 
 def _count(number: int, noun: str) -> str:
@@ -155,13 +127,15 @@ def _check_task(chain: list[gym.Env[Any, Any]], registered: EnvSpec) -> int:
     """Raise unless this is the registered task in wrappers that EnvPoolVecEnv stands in for; return its time limit."""
     *wrappers, simulator = chain
     for wrapper in wrappers:
-        if type(wrapper) not in _KNOWN_WRAPPERS:
+        if type(wrapper) not in {*_KNOWN_WRAPPERS, gym.wrappers.TimeLimit}:
             raise _StayError(f"EnvPool does not have the wrapper {type(wrapper).__name__}")
     if [type(wrapper) for wrapper in wrappers].count(SuccessWrapper) > 1:
         raise _StayError("there is more than one SuccessWrapper")
     if (mode := simulator.render_mode) is not None:
         raise _StayError(f"render_mode is {mode!r}: give env_kwargs={{'render_mode': None}} to train without pictures")
-    limits = [wrapper._max_episode_steps for wrapper in wrappers if isinstance(wrapper, TimeLimit)]
+    limits: list[int] = [
+        vars(wrapper)["_max_episode_steps"] for wrapper in wrappers if isinstance(wrapper, _TIME_LIMIT)
+    ]
     if len(limits) != 1 or limits[0] > (registered.max_episode_steps or 0):
         raise _StayError(f"EnvPool has one time limit of at most {registered.max_episode_steps} steps, not {limits}")
     creator: Any = registered.entry_point

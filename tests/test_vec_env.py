@@ -11,15 +11,14 @@ from typing import Any
 import gymnasium as gym
 import numpy as np
 import pytest
-from conftest import ShortRun
-from gymnasium.envs.classic_control import CartPoleEnv
+from conftest import ShortRun, python
 from gymnasium.wrappers import ClipAction
 from stable_baselines3.common.env_util import make_vec_env
 from stable_baselines3.common.monitor import Monitor, load_results
 from stable_baselines3.common.vec_env import DummyVecEnv, SubprocVecEnv, VecEnv
 
 from sb3_lander.envs import V3_ID, SuccessWrapper
-from sb3_lander.vec_env import SERVED_IDS, EnvPoolVecEnv, prefer_envpool, shorten_episodes
+from sb3_lander.vec_env import SERVED_IDS, EnvPoolVecEnv, prefer_envpool
 
 pytestmark = pytest.mark.filterwarnings("ignore:builtin type .* has no __module__ attribute:DeprecationWarning")
 
@@ -116,41 +115,27 @@ def test_without_the_success_wrapper_there_is_no_flag() -> None:
     assert all("is_success" not in info for info in play(prefer_envpool(made(seed=0), training=True)))
 
 
-@pytest.mark.parametrize("vec_env_cls", [DummyVecEnv, SubprocVecEnv])
-@pytest.mark.parametrize("envpool", [True, False])
-def test_training_episodes_can_be_shortened(
-    vec_env_cls: type[VecEnv], envpool: bool, capsys: pytest.CaptureFixture[str]
-) -> None:
-    venv = shorten_episodes(made(n_envs=2, seed=0, vec_env_cls=vec_env_cls), max_episode_steps=40, training=True)
-    if envpool:
-        venv = prefer_envpool(venv, training=True)
-        if vec_env_cls is DummyVecEnv:
-            assert isinstance(venv, EnvPoolVecEnv)
-            assert the_line(capsys).endswith(", episodes of at most 40 steps")
-    episodes = play(venv, 130)
-    venv.close()
-    # No random flight is over after 40 steps, so each is cut there, with what SB3 needs to bootstrap.
-    assert [info["episode"]["l"] for info in episodes] == [40] * 6
-    assert all(info["TimeLimit.truncated"] and "terminal_observation" in info for info in episodes)
+def test_a_shorter_time_limit_moves_with_them(capsys: pytest.CaptureFixture[str]) -> None:
+    fast = prefer_envpool(made(env_kwargs={"max_episode_steps": 40}), training=True)
+    assert the_line(capsys).endswith(", episodes of at most 40 steps")
+    assert [info["episode"]["l"] for info in play(fast, 90)] == [40] * 4
 
 
-@pytest.mark.parametrize("training", [False, None])
-def test_only_training_episodes_are_shortened(training: bool | None) -> None:
-    venv = shorten_episodes(made(n_envs=2, seed=0), max_episode_steps=40, training=training)
-    assert all(info["episode"]["l"] > 40 for info in play(venv))
-
-
-@pytest.mark.parametrize("steps", [0, 1001])
-def test_a_limit_that_makes_no_sense_is_refused(steps: int) -> None:
-    with pytest.raises(ValueError, match=rf"max_episode_steps={steps} must be in 1\.\.1000"):
-        shorten_episodes(made(), max_episode_steps=steps, training=True)
-
-
-@pytest.mark.parametrize("vec_env_cls", [DummyVecEnv, SubprocVecEnv])
-def test_envs_without_a_limit_cannot_be_shortened(vec_env_cls: type[VecEnv]) -> None:
-    endless = make_vec_env(CartPoleEnv, 2, vec_env_cls=vec_env_cls)
-    with pytest.raises(ValueError, match="the envs have no TimeLimit to shorten"):
-        shorten_episodes(endless, max_episode_steps=40, training=True)
+@pytest.mark.parametrize("first", ["sb3_lander.vec_env", "rl_zoo3"])
+def test_the_zoos_time_limit_is_known_whichever_is_imported_first(first: str, tmp_path: Path) -> None:
+    code = f"""
+import gymnasium as gym
+from stable_baselines3.common.env_util import make_vec_env
+early = make_vec_env(lambda: gym.spec("{V3_ID}").make(), 2)
+import {first}, sb3_lander.vec_env, rl_zoo3.gym_patches
+late = make_vec_env(lambda: gym.spec("{V3_ID}").make(), 2)
+for venv in early, late:
+    moved = sb3_lander.vec_env.prefer_envpool(venv, training=True)
+    assert moved.env_is_wrapped(gym.wrappers.TimeLimit) == [True, True]
+    print(type(moved).__name__)
+"""
+    done = python(cwd=tmp_path, code=code)
+    assert [line for line in done.output.splitlines() if line.endswith("VecEnv")] == ["EnvPoolVecEnv"] * 2, done.output
 
 
 def test_the_old_envs_are_closed(monkeypatch: pytest.MonkeyPatch) -> None:
