@@ -63,10 +63,10 @@ def test_v3_trains_with_the_same_settings(zoo: Zoo, v2_run: ShortRun, tmp_path: 
     output = zoo("train", V3, "-n 256 --eval-freq -1 -params n_steps:16 n_epochs:1")
     assert f"Loading hyperparameters from: {REPO / 'hyperparams' / 'ppo.yml'}" in output
     ours = Run.load(tmp_path / "logs/ppo/LunarLanderContinuous-v3_1").config
-    assert {**ours, "n_steps": 128, "n_epochs": 8} == {
+    assert {**ours, "n_steps": 128, "n_epochs": 6} == {
         **Run.load(v2_run.folder).config,
         "n_steps": 128,
-        "n_epochs": 8,
+        "n_epochs": 6,
     }
 
 
