@@ -9,7 +9,6 @@
 from __future__ import annotations
 
 import importlib
-import os
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,6 +20,7 @@ from sb3_lander.agents import check_safe_env, load_policy
 from sb3_lander.archive import read_settings
 from sb3_lander.envs import V3_ID, register_envs
 from sb3_lander.evaluation import DEFAULT_FIRST_SEED, EvaluationReport, Task, evaluate, fixed_tasks
+from sb3_lander.machine import usable_cores
 from sb3_lander.settings import vec_env_wrappers
 from sb3_lander.subjects import Subject, algorithm_of, find_subjects, load_model, load_statistics, run_of
 from sb3_lander.video import Recording, record_episode
@@ -164,7 +164,7 @@ class Assessment:
         if videos < 0:
             raise ValueError(f"the number of videos must be >= 0, got {videos}")
         if n_processes is None:
-            n_processes = (os.cpu_count() or 1) if len(self.tasks) >= _SEVERAL_PROCESSES_FROM else 1
+            n_processes = len(usable_cores()) if len(self.tasks) >= _SEVERAL_PROCESSES_FROM else 1
         folder = Path(video_folder or self.subjects[0].model.parent / "videos")
         if videos:
             try:

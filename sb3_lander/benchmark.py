@@ -6,28 +6,25 @@ import json
 import math
 import multiprocessing
 import os
-import platform
 import subprocess
 import sys
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor, as_completed
 from dataclasses import asdict, fields
 from datetime import datetime, timezone
-from importlib import metadata
 from pathlib import Path
 from typing import Any
 
 import yaml
 from tqdm import tqdm  # type: ignore[import-untyped]  # it ships no types
 
+from sb3_lander.machine import machine
 from sb3_lander.recipes import Measurement, Recipe
 from sb3_lander.saving import write_text
-from sb3_lander.statistics import Interval, iqm, median, ratio_of_medians
+from sb3_lander.statistics import Interval, iqm, mean, median, ratio_of_medians
 from sb3_lander.training import train
 
-__all__ = ["load_recipes", "run", "summary", "table"]
-
-_PACKAGES = ("sb3-lander", "stable-baselines3", "sb3-contrib", "rl-zoo3", "gymnasium", "torch", "numpy", "envpool")
+__all__ = ["header", "load_recipes", "run", "summary", "table"]
 
 
 def load_recipes(specifications: Sequence[str]) -> list[Recipe]:
@@ -55,30 +52,6 @@ def load_recipes(specifications: Sequence[str]) -> list[Recipe]:
     return recipes
 
 
-def machine() -> dict[str, Any]:
-    """Return what the figures were made on and with."""
-    versions: dict[str, str | None] = {}
-    for package in _PACKAGES:
-        try:
-            versions[package] = metadata.version(package)
-        except metadata.PackageNotFoundError:
-            versions[package] = None
-    return {
-        "python": platform.python_version(),
-        "versions": versions,
-        "processor": _processor(),
-        "cores": len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count(),
-    }
-
-
-def _processor() -> str:
-    try:
-        lines = Path("/proc/cpuinfo").read_text().splitlines()
-        return next(line.split(":", 1)[1].strip() for line in lines if line.startswith("model name"))
-    except (OSError, StopIteration):
-        return platform.processor() or platform.machine()
-
-
 def run(
     recipes: Sequence[Recipe],
     seeds: Sequence[int],
@@ -103,9 +76,6 @@ def run(
     :return: What ``out`` holds in the end.
     :raises ValueError: If ``out`` holds results of other recipes under the same names, or of another measurement.
     """
-    for recipe in recipes:
-        recipe.entry(measurement.env_id)
-        measurement.for_recipe(recipe)
     results = _resume(recipes, measurement, out)
     results["jobs"] = max(jobs, results.get("jobs", 1))
     done = {(r["recipe"], r["seed"]) for r in results["runs"]}
@@ -134,25 +104,36 @@ def _train_apart(recipe: Recipe, seed: int, measurement: Measurement) -> dict[st
         return process.submit(train, recipe, seed, measurement).result()
 
 
-def _resume(recipes: Sequence[Recipe], measurement: Measurement, out: Path) -> dict[str, Any]:
+def header(recipes: Sequence[Recipe], measurement: Measurement) -> dict[str, Any]:
+    """Return results without runs: the recipes, how they are watched, and what will train them.
+
+    :raises ValueError: If a recipe has no entry for the environment, or is to be watched in an unknown way.
+    """
+    for recipe in recipes:
+        measurement.for_recipe(recipe)
     described = {recipe.name: {**asdict(recipe), "entry": recipe.entry(measurement.env_id)} for recipe in recipes}
-    watched = json.loads(json.dumps(asdict(measurement)))
-    described = json.loads(json.dumps(described))
+    made: dict[str, Any] = {
+        # Without folders, which say nothing about the figures and much about somebody's machine.
+        "command": " ".join(Path(word).name if os.sep in word else word for word in sys.orig_argv),
+        "date": datetime.now(timezone.utc).isoformat(timespec="seconds"),
+        "commit": _commit(),
+        "machine": machine(),
+        "measurement": asdict(measurement),
+        "recipes": described,
+        "runs": [],
+    }
+    plain: dict[str, Any] = json.loads(json.dumps(made))
+    return plain
+
+
+def _resume(recipes: Sequence[Recipe], measurement: Measurement, out: Path) -> dict[str, Any]:
+    new = header(recipes, measurement)
     if not out.exists():
-        return {
-            # Without folders, which say nothing about the figures and much about somebody's machine.
-            "command": " ".join(Path(word).name if os.sep in word else word for word in sys.orig_argv),
-            "date": datetime.now(timezone.utc).isoformat(timespec="seconds"),
-            "commit": _commit(),
-            "machine": machine(),
-            "measurement": watched,
-            "recipes": described,
-            "runs": [],
-        }
+        return new
     results: dict[str, Any] = json.loads(out.read_text())
-    if results["measurement"] != watched:
+    if results["measurement"] != new["measurement"]:
         raise ValueError(f"{out} holds results measured otherwise ({results['measurement']}): choose another file")
-    for name, description in described.items():
+    for name, description in new["recipes"].items():
         if results["recipes"].setdefault(name, description) != description:
             raise ValueError(f"{out} holds results of another recipe named {name!r}: choose another file")
     return results
@@ -182,7 +163,7 @@ def summary(results: Mapping[str, Any], baseline: str | None = None) -> dict[str
     :return: Per recipe: ``seeds``, ``solved`` (per target the number of seeds), ``steps`` and ``seconds`` (per target
         the median), ``worst_seconds``, ``speedup`` (per target, with a baseline), ``steps_per_second`` and
         ``steps_per_second_with_evaluations`` (the Zoo's own), and, where final reports were made, ``final_iqm``,
-        ``final_mean``, ``success_rate`` and ``length`` over seeds.
+        ``final_mean`` and ``length`` (interquartile means over seeds) and ``success_rate`` (the mean over seeds).
     """
     targets = [f"{target:g}" for target in results["measurement"]["targets"]]
     table: dict[str, dict[str, Any]] = {}
@@ -206,7 +187,7 @@ def summary(results: Mapping[str, Any], baseline: str | None = None) -> dict[str
         if finals:
             row["final_iqm"] = iqm([final["iqm_return"] for final in finals])
             row["final_mean"] = iqm([final["mean_return"] for final in finals])
-            row["success_rate"] = iqm([final["success_rate"] for final in finals])
+            row["success_rate"] = mean([final["success_rate"] for final in finals])
             row["length"] = iqm([final["mean_length"] for final in finals])
         table[name] = row
     return table

@@ -17,6 +17,7 @@ from stable_baselines3.common.vec_env.base_vec_env import VecEnvIndices, VecEnvS
 
 from sb3_lander.envpool_tasks import EnvPoolTask
 from sb3_lander.envs import SuccessWrapper
+from sb3_lander.machine import usable_cores
 
 __all__ = ["EnvPoolVecEnv"]
 
@@ -71,7 +72,7 @@ class EnvPoolVecEnv(VecEnv):
         self.task_id = task_id
         self.spec = task.spec
         self.max_episode_steps = task.max_episode_steps
-        self.num_threads = num_threads or min(n_envs, _usable_cpus())
+        self.num_threads = num_threads or min(n_envs, len(usable_cores()))
         if success_threshold is None and task.spec is not None:
             success_threshold = task.spec.reward_threshold
         self.success_threshold = success_threshold
@@ -277,7 +278,3 @@ class EnvPoolVecEnv(VecEnv):
         # The RL Zoo, once imported, has put a subclass in TimeLimit's place.
         does = {Monitor, gym.wrappers.TimeLimit} | ({SuccessWrapper} if self.success_threshold is not None else set())
         return [any(issubclass(done, wrapper_class) for done in does) for _ in self._get_indices(indices)]
-
-
-def _usable_cpus() -> int:
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1

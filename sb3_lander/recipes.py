@@ -33,6 +33,9 @@ class Recipe:
     vec_env: str = "dummy"
     """``dummy`` or ``subproc``, as the Zoo's ``--vec-env``."""
 
+    base: Mapping[str, Any] | None = None
+    """An entry to change instead of that in :attr:`config`, for any environment."""
+
     watch: Mapping[str, Any] = field(default_factory=dict)
     """Fields of :class:`Measurement` that differ for this recipe, as ``{until_solved: true}`` for a baseline."""
 
@@ -41,6 +44,8 @@ class Recipe:
 
         :raises ValueError: If the file has no entry for the environment.
         """
+        if self.base is not None:
+            return _changed(self.base, self.changes)
         path = self._path()
         entries = yaml.safe_load(path.read_text())
         if env_id not in entries:
@@ -61,7 +66,7 @@ def _changed(entry: Mapping[str, Any], changes: Mapping[str, Any]) -> dict[str, 
     for key, value in changes.items():
         if value is None:
             result.pop(key, None)
-        elif key == "policy_kwargs":
+        elif key == "policy_kwargs" and isinstance(value, Mapping):
             result[key] = _changed(result.get(key, {}), value)
         else:
             result[key] = value
@@ -98,6 +103,9 @@ class Measurement:
 
     final_episodes: int = 1000
     """Tasks of the final report; 0 for none."""
+
+    final_first_seed: int = 50_000_000
+    """First seed of those tasks; nothing may be selected on the default's."""
 
     zoo_evaluations: bool = True
     """Let the Zoo's own EvalCallback run at its defaults, as in ``python -m rl_zoo3.train``, and tell what it costs."""

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-__all__ = ["Interval", "interquartile_mean", "iqm", "median", "ratio_of_medians"]
+__all__ = ["Interval", "interquartile_mean", "iqm", "mean", "median", "probability_of_improvement", "ratio_of_medians"]
 
 RESAMPLES = 10_000
 """Bootstrap resamples: enough for two stable digits of a 95% interval."""
@@ -76,6 +76,11 @@ def iqm(values: Sequence[float], *, seed: int = 0) -> Interval:
     return _bootstrap([values], interquartile_mean, seed=seed)
 
 
+def mean(values: Sequence[float], *, seed: int = 0) -> Interval:
+    """Return the mean over seeds with its interval, for a rate whose worst seeds must count."""
+    return _bootstrap([values], np.mean, seed=seed)
+
+
 def median(values: Sequence[float], *, seed: int = 0) -> Interval:
     """Return the median over seeds with its interval; a seed that never got there counts as infinity."""
     return _bootstrap([values], _median, seed=seed)
@@ -84,6 +89,19 @@ def median(values: Sequence[float], *, seed: int = 0) -> Interval:
 def ratio_of_medians(numerator: Sequence[float], denominator: Sequence[float], *, seed: int = 0) -> Interval:
     """Return how many times larger the first median is, both samples resampled independently."""
     return _bootstrap([numerator, denominator], lambda a, b, axis: _median(a, axis) / _median(b, axis), seed=seed)
+
+
+def probability_of_improvement(ours: Sequence[float], theirs: Sequence[float], *, seed: int = 0) -> Interval:
+    """Return how probable it is that a seed of ours is better than a seed of theirs; a tie counts half.
+
+    Agarwal et al. (2021); the statistic is that of Mann and Whitney, divided by the number of pairs.
+    """
+
+    def share(a: np.ndarray, b: np.ndarray, axis: int) -> np.ndarray:
+        difference = np.sign(a[:, :, None] - b[:, None, :])
+        return np.asarray((difference.mean(axis=(1, 2)) + 1.0) / 2.0)
+
+    return _bootstrap([ours, theirs], share, seed=seed)
 
 
 def _median(values: np.ndarray, axis: int) -> np.ndarray:

@@ -34,9 +34,6 @@ _SEARCH_SCREENINGS = ((12, 80.0), (48, 0.0))
 ZOO_EVAL_FREQ = 25_000
 """The default of the Zoo's ``--eval-freq``."""
 
-FINAL_FIRST_SEED = 50_000_000
-"""First seed of the tasks that the final report is made of; nothing is selected on them."""
-
 
 class _Watch(BaseCallback):
     """Evaluates between updates with the clock stopped, and notes when each target is first reached."""
@@ -236,5 +233,5 @@ def _training_environments(output: str) -> str:
 def _final_report(model: BaseAlgorithm, measurement: Measurement) -> EvaluationReport | None:
     if measurement.final_episodes == 0:
         return None
-    tasks = fixed_tasks(measurement.env_id, measurement.final_episodes, first_seed=FINAL_FIRST_SEED)
+    tasks = fixed_tasks(measurement.env_id, measurement.final_episodes, first_seed=measurement.final_first_seed)
     return evaluate(model, tasks)

@@ -23,8 +23,8 @@ import numpy as np
 from stable_baselines3.common.env_util import make_vec_env
 from stable_baselines3.common.vec_env import DummyVecEnv, SubprocVecEnv
 
-from sb3_lander.benchmark import machine
 from sb3_lander.envs import V3_ID
+from sb3_lander.machine import machine
 from sb3_lander.vec_env import EnvPoolVecEnv
 
 ENVS = (1, 8, 16, 32, 64, 128, 256, 512)

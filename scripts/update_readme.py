@@ -40,6 +40,15 @@ def thousands(interval: Interval) -> str:
     return str(Interval(interval.value / 1e3, interval.low / 1e3, interval.high / 1e3))
 
 
+def inverse(ratio: Interval) -> Interval:
+    """Return a ratio the other way round: how many times longer instead of faster."""
+
+    def turned(value: float) -> float:
+        return 1.0 / value if value else math.inf
+
+    return Interval(turned(ratio.value), turned(ratio.high), turned(ratio.low))
+
+
 def solving_table() -> str:
     """Return the time to 200 and 250 against the Zoo's own entry, alternating in one run."""
     results = load("solving")
@@ -64,6 +73,23 @@ def solving_table() -> str:
     for target in ("200", "250"):
         head += [f"reach {target}", "thousand steps", "seconds", "worst"]
     return markdown([*head, "times faster to 200", "steps/s with the Zoo's evaluations"], rows)
+
+
+def ablation_table() -> str:
+    """Return what each ingredient is worth: the time to 200 and 250 without it."""
+    results = load("ablation")
+    rows = []
+    for name, row in summary(results, baseline="everything").items():
+        cells = [name]
+        for target in ("200", "250"):
+            cells += [f"{row['solved'][target]}/{row['seeds']}", thousands(row["steps"][target])]
+            slower = inverse(row["speedup"][target])
+            cells.append("" if name == "everything" else str(slower))
+        rows.append(cells)
+    head = ["recipe"]
+    for target in ("200", "250"):
+        head += [f"reach {target}", "thousand steps", "times the seconds"]
+    return markdown(head, rows)
 
 
 def final_table() -> str:
@@ -114,7 +140,12 @@ def draw_learning_curves(path: Path) -> None:
     figure.savefig(path, dpi=130)
 
 
-TABLES = {"solving": solving_table, "final": final_table, "throughput": throughput_table}
+TABLES = {
+    "solving": solving_table,
+    "ablation": ablation_table,
+    "final": final_table,
+    "throughput": throughput_table,
+}
 """What a pair of markers in the README is filled with, such as <!-- final --> and <!-- /final -->."""
 
 

@@ -27,7 +27,8 @@ def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def test_the_wheel_holds_the_zoos_hook_the_hyperparameters_and_the_type_marker(wheel: Path) -> None:
     names = set(zipfile.ZipFile(wheel).namelist())
-    files = {f"sb3_lander/hyperparams/{file.name}" for file in (REPO / "hyperparams").glob("*.yml")}
+    files = {f"sb3_lander/{file.relative_to(REPO)}" for file in (REPO / "hyperparams").rglob("*.yml")}
+    files |= {str(file.relative_to(REPO)) for file in (REPO / "sb3_lander" / "templates").iterdir()}
     modules = {f"sb3_lander/{file.name}" for file in (REPO / "sb3_lander").glob("*.py")}
     assert {"custom_envs.py", "sb3_lander/py.typed"} | files | modules <= names
     top_level = {name.split("/")[0] for name in names}
@@ -64,7 +65,7 @@ def test_the_literal_command_works_from_the_wheel_in_an_empty_folder(wheel: Path
     assert run("-m", "sb3_lander", "config", "ppo").strip() == str(ours)
     output = run(
         *split("-m rl_zoo3.train --algo ppo --env LunarLanderContinuous-v2"),
-        *split("-n 1024 --eval-freq 1024 --eval-episodes 1 -params n_steps:16 n_epochs:1"),
+        *split("-n 1024 --eval-freq 1024 --eval-episodes 1 -params n_steps:32 n_epochs:1"),
     )
     assert f"Loading hyperparameters from: {ours}" in output
     assert (empty / "logs/ppo/LunarLanderContinuous-v2_1/LunarLanderContinuous-v2.zip").is_file()

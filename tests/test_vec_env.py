@@ -266,7 +266,7 @@ def test_importing_and_staying_do_not_import_envpool() -> None:
 def test_the_literal_command_trains_on_envpool_and_evaluates_on_gymnasium(v2_run: ShortRun) -> None:
     lines = [line for line in v2_run.output.splitlines() if line.startswith("Environments:")]
     assert sorted(line.split(" on ")[0] for line in lines) == [
-        "Environments: EnvPool, 64 x LunarLanderContinuous-v2",
+        "Environments: EnvPool, 32 x LunarLanderContinuous-v2",
         "Environments: gymnasium DummyVecEnv (evaluation runs",
     ]
     results = load_results(str(v2_run.folder))

@@ -1,0 +1,44 @@
+"""What a figure was made on and with."""
+
+from __future__ import annotations
+
+import os
+import platform
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+__all__ = ["machine", "usable_cores"]
+
+_PACKAGES = ("sb3-lander", "stable-baselines3", "sb3-contrib", "rl-zoo3", "gymnasium", "torch", "numpy", "envpool")
+
+
+def usable_cores() -> list[int]:
+    """Return the cores that this process may use: fewer than the machine's in a container or a cluster's job."""
+    if hasattr(os, "sched_getaffinity"):
+        return sorted(os.sched_getaffinity(0))
+    return list(range(os.cpu_count() or 1))
+
+
+def machine() -> dict[str, Any]:
+    """Return the versions, the processor and the number of usable cores, as plain data."""
+    versions: dict[str, str | None] = {}
+    for package in _PACKAGES:
+        try:
+            versions[package] = metadata.version(package)
+        except metadata.PackageNotFoundError:
+            versions[package] = None
+    return {
+        "python": platform.python_version(),
+        "versions": versions,
+        "processor": _processor(),
+        "cores": len(usable_cores()),
+    }
+
+
+def _processor() -> str:
+    try:
+        lines = Path("/proc/cpuinfo").read_text().splitlines()
+        return next(line.split(":", 1)[1].strip() for line in lines if line.startswith("model name"))
+    except (OSError, StopIteration):
+        return platform.processor() or platform.machine()
