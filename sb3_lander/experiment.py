@@ -13,7 +13,7 @@ import gymnasium as gym
 import optuna
 import torch
 from rl_zoo3.exp_manager import ExperimentManager
-from rl_zoo3.utils import ALGOS, get_class_by_name, get_wrapper_class
+from rl_zoo3.utils import ALGOS, get_wrapper_class
 from stable_baselines3.common import callbacks as sb3_callbacks
 from stable_baselines3.common.base_class import BaseAlgorithm
 from stable_baselines3.common.off_policy_algorithm import OffPolicyAlgorithm
@@ -84,7 +84,7 @@ class LanderExperimentManager(ExperimentManager):
             self._make_env(hyperparams, self.eval_env_kwargs).close()
         env = self._make_env(hyperparams, env_kwargs)
         env.close()
-        policy_class = self._policy_class(hyperparams["policy"])
+        policy_class = settings.policy_class(hyperparams["policy"], ALGOS[self.algo])
         # Frame stacking and unknown wrappers may change the spaces; a string of Python is the Zoo's to read.
         known_wrapper = all(name.startswith(_OUR_VEC_WRAPPERS) for name, _ in settings.vec_env_wrappers(hyperparams))
         is_mapping = not isinstance(hyperparams.get("policy_kwargs"), str)
@@ -98,14 +98,6 @@ class LanderExperimentManager(ExperimentManager):
             raise ValueError(f"env_kwargs {env_kwargs} do not suit {self.env_name.gym_id}: {error}") from error
         wrapper = get_wrapper_class(hyperparams)
         return env if wrapper is None else wrapper(env)
-
-    def _policy_class(self, name: str) -> type:
-        aliases = ALGOS[self.algo].policy_aliases
-        try:
-            return get_class_by_name(name) if "." in name else aliases[name]
-        except (KeyError, ImportError, AttributeError) as error:
-            valid = f"one of {', '.join(aliases)}, or the dotted path of a class"
-            raise ValueError(f"policy: {name!r} is not valid, it must be {valid} ({error!r})") from error
 
     def load_trial(
         self, storage: str, study_name: str, trial_id: int | None = None, convert: bool = True

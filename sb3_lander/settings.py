@@ -23,7 +23,9 @@ __all__ = [
     "check",
     "config_names",
     "default_config",
+    "default_space",
     "merge_policy_kwargs",
+    "policy_class",
     "read_entry",
     "vec_env_wrappers",
 ]
@@ -76,6 +78,12 @@ def default_config(algo: str) -> Path:
     if algo not in names:
         raise ValueError(f"no hyperparameters for {algo!r}; valid names: {', '.join(names)}")
     return _config_folder() / f"{algo}.yml"
+
+
+def default_space(algo: str) -> Path | None:
+    """Return the path of this package's search space for an algorithm, or None where it has none."""
+    path = _config_folder() / "spaces" / f"{algo}.yml"
+    return path if path.is_file() else None
 
 
 class Hyperparameters(dict[str, Any]):
@@ -239,6 +247,23 @@ def _describe(hint: Any) -> str:
         types.NoneType: "null",
     }
     return " or ".join(names.get(option, str(option)) for option in options)
+
+
+def policy_class(name: str, algo_class: type[BaseAlgorithm]) -> type:
+    """Return the class of an entry's ``policy``.
+
+    :param name: One of the algorithm's aliases, or a dotted path.
+    :param algo_class: The SB3 class.
+    :raises ValueError: If there is none.
+    """
+    from rl_zoo3.utils import get_class_by_name
+
+    aliases = algo_class.policy_aliases
+    try:
+        return get_class_by_name(name) if "." in name else aliases[name]
+    except (KeyError, ImportError, AttributeError) as error:
+        valid = f"one of {', '.join(aliases)}, or the dotted path of a class"
+        raise ValueError(f"policy: {name!r} is not valid, it must be {valid} ({error!r})") from error
 
 
 def build_policy(

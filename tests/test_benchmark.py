@@ -20,6 +20,7 @@ from sb3_lander.recipes import Measurement, Recipe
 
 TINY = {"n_envs": 4, "n_steps": 64, "batch_size": 64, "n_epochs": 1, "n_timesteps": 512}
 """Changes that make a training of any entry take a second."""
+GAMMAS = {"near": 0.9, "far": 0.999}
 QUICK = Measurement(targets=(-1e6, 1e6), eval_every=256, curve_points=1, final_episodes=3)
 
 
@@ -205,3 +206,29 @@ def test_the_table_has_a_row_for_each_recipe_and_as_many_cells_as_its_head() -> 
     assert len(lines) == 4
     assert len({line.count("|") for line in lines}) == 1
     assert "| never |" in lines[3]
+
+
+def test_machines_share_a_benchmark_out(tmp_path: Path) -> None:
+    recipes = tmp_path / "recipes.yml"
+    recipes.write_text(yaml.safe_dump({name: {"changes": {**TINY, "gamma": gamma}} for name, gamma in GAMMAS.items()}))
+    command = [sys.executable, "-m", "sb3_lander", "benchmark", str(recipes), "--study", "s", "--seeds", "2"]
+    command += ["--budget", "256", "--final-episodes", "2"]
+    both = [
+        subprocess.Popen([*command, "--out", out], cwd=tmp_path, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL)
+        for out in ("a.json", "b.json")
+    ]
+    assert [one.wait(timeout=300) for one in both] == [0, 0]
+    a, b = (json.loads((tmp_path / out).read_text()) for out in ("a.json", "b.json"))
+    done = sorted((run["recipe"], run["seed"]) for run in a["runs"])
+    assert done == [(name, seed) for name in sorted(GAMMAS) for seed in (1000, 1001)]
+    assert a["runs"] == b["runs"]
+    assert len({run["worker"] for run in a["runs"]}) == 2
+    alone = benchmark.run(
+        benchmark.load_recipes([str(recipes)]), [1000], Measurement(**a["measurement"]), tmp_path / "alone.json"
+    )
+    finals = {(run["recipe"], run["seed"]): run["final"] for run in a["runs"]}
+    assert all(finals[run["recipe"], run["seed"]] == run["final"] for run in alone["runs"])
+    other = [*command, "--budget", "512", "--out", "c.json"]
+    refused = subprocess.run(other, cwd=tmp_path, capture_output=True, text=True, timeout=300, check=False)
+    assert refused.returncode == 2
+    assert "is not this benchmark of these recipes" in refused.stderr
