@@ -2,6 +2,8 @@
 
 The modules, from the lowest to the highest; each imports only from those above it::
 
+    picture          a figure for light and dark pages, with a text that says the same
+    machine          what a figure was made on and with
     envs             the environment ids, the success flag, rendering without a display
     symmetry         MirrorSymmetry: which observations and actions change sign or place
     flat             all parameters in one tensor, for the optimizer
@@ -22,18 +24,39 @@ The modules, from the lowest to the highest; each imports only from those above 
     runs             a run folder of the RL Zoo, read
     callbacks        checkpoints, videos and the moment of success during a training
     settings         the YAML files: where they are, and whether an entry can work
+    search_space     what a search may vary, in YAML or as the Zoo has it
     experiment       the RL Zoo's experiment manager, for our ids
     zoo              register(): the one hook into the RL Zoo
     resume           continues an interrupted run
     agents           load_policy(): an agent from a file that nobody vouches for
     subjects         which saved models to evaluate, and loading those that are trusted
     assessment       the models of a run on fixed tasks
+    flights          the paths of fixed tasks, and what the policy does where
+    training_log     what a run wrote down while it trained
+    training_figures  pictures of trainings
+    evaluation_figures  pictures of an evaluation
+    pages            pages that are one file, and pictures as files
+    report           a page about one or several runs
     export           a policy as ONNX
     findings         what an assessment leaves: table, JSON, CSV, TensorBoard
     statistics       interquartile means, medians and ratios with intervals
+    model_card       an agent's README.md for the Hugging Face Hub
+    hub              the Zoo's upload to the Hugging Face Hub
+    comparison       several configurations side by side
     recipes          what a benchmark trains and how it watches
     training         one timed training of one recipe
     benchmark        many seeds of many recipes
+    storages         where a study lives: a journal file or PostgreSQL
+    shared_work      pieces of work that any number of processes share out
+    workers          processes that do it, watched
+    shared_benchmark a benchmark that machines share out
+    search           what a study searches, and what a trial is worth
+    tuning           the study: its trials and its workers
+    ranking          its best trials, judged again on fresh seeds
+    study_plots      a study as text and pictures
+    benchmark_cli    python -m sb3_lander benchmark
+    evaluate_cli     python -m sb3_lander evaluate, export, report
+    tune_cli         python -m sb3_lander tune
     cli              python -m sb3_lander VERB
 
 Importing this package registers ``LunarLanderContinuous-v2`` with gymnasium and imports neither torch nor

@@ -10,7 +10,7 @@ from typing import Any
 
 import yaml
 
-__all__ = ["Checkpoint", "Run", "checkpoints"]
+__all__ = ["Checkpoint", "Run", "checkpoints", "trained_folder"]
 
 _EVENTS = re.compile(r"events\.out\.tfevents\.(\d+)\..*")
 _SAME_START = 60.0
@@ -132,6 +132,11 @@ class Run:
         ]
         distance, folder = min(found, default=(_SAME_START, inside))
         return folder if distance < _SAME_START else inside
+
+
+def trained_folder() -> Path:
+    """Return the folder of the agents that ship with the package, in the layout of the Zoo's ``logs``."""
+    return Path(__file__).resolve().parent / "trained"
 
 
 def _if_file(path: Path) -> Path | None:

@@ -13,7 +13,7 @@ PACKAGE = REPO / "sb3_lander"
 
 def documented_order() -> list[str]:
     docstring = ast.get_docstring(ast.parse((PACKAGE / "__init__.py").read_text())) or ""
-    return re.findall(r"^    (\w+) {2,}\S", docstring, flags=re.MULTILINE)
+    return re.findall(r"^    (\w+) +\S", docstring, flags=re.MULTILINE)
 
 
 def imported_modules(path: Path) -> set[str]:

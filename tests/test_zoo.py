@@ -60,7 +60,7 @@ def test_the_literal_command_trains_our_policy_with_our_file(v2_run: ShortRun) -
 
 
 def test_v3_trains_with_the_same_settings(zoo: Zoo, v2_run: ShortRun, tmp_path: Path) -> None:
-    output = zoo("train", V3, "-n 256 --eval-freq -1 -params n_steps:16 n_epochs:1")
+    output = zoo("train", V3, "-n 1024 --eval-freq -1 -params n_steps:32 n_epochs:1")
     assert f"Loading hyperparameters from: {REPO / 'hyperparams' / 'ppo.yml'}" in output
     ours = Run.load(tmp_path / "logs/ppo/LunarLanderContinuous-v3_1").config
     assert {**ours, "n_steps": 128, "n_epochs": 6} == {
@@ -72,7 +72,7 @@ def test_v3_trains_with_the_same_settings(zoo: Zoo, v2_run: ShortRun, tmp_path: 
 
 def test_tensorboard_has_the_success_rate_of_training_and_evaluation(v2_run: ShortRun) -> None:
     logged = scalars(v2_run.cwd / "tb/LunarLanderContinuous-v2/PPO_1")
-    assert len(logged["rollout/success_rate"]) == 2
+    assert len(logged["rollout/success_rate"]) == 16384 // (32 * 128)
     assert len(logged["eval/success_rate"]) == 2
     assert all(0 <= rate <= 1 for rate in logged["rollout/success_rate"] + logged["eval/success_rate"])
 

@@ -1,0 +1,108 @@
+"""Train the agent that ships with the package, choose among seeds, and put it in place with its report.
+
+Usage: python scripts/train_agent.py --seeds 20 21 22 23 --steps 5000000 --folder FOLDER
+
+Each seed is one training by the RL Zoo's own command with the committed recipe. The best is chosen on 1,000 tasks from
+2,000,000; the report that ships is of 1,000 others, from 50,000,000, which nothing was chosen on. Interrupted, it goes
+on: what a seed has finished is not done again.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import shutil
+import subprocess
+import sys
+import tempfile
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from sb3_lander.assessment import Assessment
+from sb3_lander.machine import machine
+from sb3_lander.model_card import model_card
+
+ENV_ID = "LunarLanderContinuous-v3"
+SHIPPED = Path(__file__).resolve().parent.parent / "sb3_lander" / "trained" / "ppo" / f"{ENV_ID}_1"
+SELECTION, REPORT = 2_000_000, 50_000_000
+
+
+def evaluate(run: Path) -> dict[str, Any]:
+    """Return the report of a run's final model over the tasks that the choice rests on."""
+    out = run.parent.parent / "selection.json"
+    if not out.is_file():
+        command = [sys.executable, "-m", "sb3_lander", "evaluate", str(run), "--episodes", "1000", "--processes", "1"]
+        subprocess.run([*command, "--first-seed", str(SELECTION), "--json", str(out)], check=True)
+    report: dict[str, Any] = json.loads(out.read_text())
+    return report
+
+
+def train(seed: int, steps: int, folder: Path) -> Path:
+    """Train one seed with the Zoo's command, unless that is done, and return its run folder."""
+    run = folder / str(seed) / "ppo" / f"{ENV_ID}_1"
+    if not (run / f"{ENV_ID}.zip").is_file():
+        shutil.rmtree(folder / str(seed), ignore_errors=True)
+        command = [sys.executable, "-m", "rl_zoo3.train", "--algo", "ppo", "--env", ENV_ID, "-n", str(steps)]
+        command += ["--seed", str(seed), "--eval-freq", "-1", "--log-interval", "50", "-f", str(folder / str(seed))]
+        subprocess.run(command, check=True, stdout=subprocess.DEVNULL)
+    return run
+
+
+def main() -> None:
+    """Train, choose, and put in place."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--seeds", type=int, nargs="+", required=True)
+    parser.add_argument("--steps", type=int, default=5_000_000)
+    parser.add_argument("--folder", type=Path, required=True, help="where all runs go")
+    parser.add_argument("--jobs", type=int, default=2, help="trainings side by side")
+    args = parser.parse_args()
+
+    def one(seed: int) -> tuple[Path, dict[str, Any]]:
+        run = train(seed, args.steps, args.folder)
+        return run, evaluate(run)
+
+    with ThreadPoolExecutor(args.jobs) as pool:
+        found = dict(zip(args.seeds, pool.map(one, args.seeds), strict=True))
+    for seed, (_, report) in found.items():
+        print(f"seed {seed}: IQM {report['iqm_return']:.1f}, success {100 * report['success_rate']:.1f}% (selection)")
+    best = max(found, key=lambda seed: found[seed][1]["iqm_return"] + 100 * found[seed][1]["success_rate"])
+    run = found[best][0]
+    shutil.rmtree(SHIPPED, ignore_errors=True)
+    (SHIPPED / ENV_ID).mkdir(parents=True)
+    shutil.copy(run / f"{ENV_ID}.zip", SHIPPED)
+    for name in ("args.yml", "config.yml"):
+        shutil.copy(run / ENV_ID / name, SHIPPED / ENV_ID)
+    # Where the training wrote its files is nobody's business.
+    arguments = yaml.unsafe_load((SHIPPED / ENV_ID / "args.yml").read_text())
+    arguments["log_folder"] = "logs"
+    (SHIPPED / ENV_ID / "args.yml").write_text(yaml.dump(arguments))
+
+    with tempfile.TemporaryDirectory() as folder:
+        (assessed,) = Assessment(SHIPPED, episodes=1000, first_seed=REPORT).play(videos=1, video_folder=folder)
+        shutil.copy(assessed.recordings["median"].path, SHIPPED / "replay.mp4")
+    report, made = assessed.report, machine()
+    print(f"seed {best} ships: IQM {report.iqm_return:.1f}, success {100 * report.success_rate:.1f}% (unseen)")
+    command = f"python -m rl_zoo3.train --algo ppo --env {ENV_ID} -n {args.steps} --seed {best} --eval-freq -1"
+    provenance = {
+        "command": command,
+        "machine": made,
+        "chosen_among_seeds": {str(seed): _short(found[seed][1]) for seed in args.seeds},
+        "chosen_on": f"1,000 tasks from {SELECTION:,}, by interquartile mean plus success rate in percent",
+        "report": report.summary(),
+        "first_seed": REPORT,
+        "failures": [episode for episode in report.to_dict()["episodes"] if not episode["success"]],
+    }
+    (SHIPPED / "report.json").write_text(json.dumps(provenance, indent=1) + "\n")
+    card = model_card(report, algo="ppo", command=command, versions=made["versions"], video="replay.mp4")
+    (SHIPPED / "README.md").write_text(card)
+
+
+def _short(report: dict[str, Any]) -> dict[str, float]:
+    return {key: report[key] for key in ("iqm_return", "mean_return", "success_rate", "mean_length")}
+
+
+if __name__ == "__main__":
+    main()
