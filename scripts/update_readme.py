@@ -97,8 +97,8 @@ def final_table() -> str:
     rows = []
     for row_name, row in summary(load("default_budget")).items():
         rate: Interval = row["success_rate"]
-        percent = Interval(100 * rate.value, 100 * rate.low, 100 * rate.high)
-        cells = [row_name, str(row["seeds"]), str(row["final_iqm"]), str(row["final_mean"]), str(percent)]
+        percent = f"{100 * rate.value:.2f} [{100 * rate.low:.2f}, {100 * rate.high:.2f}]"
+        cells = [row_name, str(row["seeds"]), str(row["final_iqm"]), str(row["final_mean"]), percent]
         rows.append([*cells, str(row["length"])])
     return markdown(["recipe", "seeds", "interquartile mean", "mean", "success %", "length"], rows)
 

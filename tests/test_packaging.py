@@ -28,7 +28,8 @@ def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def test_the_wheel_holds_the_zoos_hook_the_hyperparameters_and_the_type_marker(wheel: Path) -> None:
     names = set(zipfile.ZipFile(wheel).namelist())
     files = {f"sb3_lander/{file.relative_to(REPO)}" for file in (REPO / "hyperparams").rglob("*.yml")}
-    files |= {str(file.relative_to(REPO)) for file in (REPO / "sb3_lander" / "templates").iterdir()}
+    for folder in ("templates", "trained"):
+        files |= {str(f.relative_to(REPO)) for f in (REPO / "sb3_lander" / folder).rglob("*") if f.is_file()}
     modules = {f"sb3_lander/{file.name}" for file in (REPO / "sb3_lander").glob("*.py")}
     assert {"custom_envs.py", "sb3_lander/py.typed"} | files | modules <= names
     top_level = {name.split("/")[0] for name in names}
