@@ -1,6 +1,6 @@
-"""Record the README's picture: one landing of an agent that the Zoo's command trained, as a GIF.
+"""Record the README's picture: one landing of the agent that ships with the package, as a GIF.
 
-Usage: python scripts/record_landing.py MODEL.zip [--seed 3] [-o assets/landing.gif]
+Usage: python scripts/record_landing.py [MODEL.zip] [--seed 3] [-o assets/landing.gif]
 """
 
 from __future__ import annotations
@@ -13,12 +13,14 @@ from PIL import Image
 from stable_baselines3 import PPO
 
 import sb3_lander  # noqa: F401 - registers LunarLanderContinuous-v2
+from sb3_lander.runs import trained_folder
 
 
 def main() -> None:
     """Fly one fixed task with the deterministic policy and keep every third frame at half the size."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("model", type=Path)
+    shipped = trained_folder() / "ppo" / "LunarLanderContinuous-v3_1" / "LunarLanderContinuous-v3.zip"
+    parser.add_argument("model", type=Path, nargs="?", default=shipped)
     parser.add_argument("--seed", type=int, default=3)
     parser.add_argument("-o", "--output", type=Path, default=Path("assets/landing.gif"))
     arguments = parser.parse_args()
