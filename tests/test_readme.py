@@ -44,7 +44,7 @@ def test_the_readme_names_every_argument_of_the_policys_own_with_its_default() -
 
 
 def test_the_readme_is_short_and_shows_the_literal_command() -> None:
-    assert len(README.splitlines()) < 250
+    assert len(README.splitlines()) < 300
     assert "python -m rl_zoo3.train --algo ppo --env LunarLanderContinuous-v2" in README
 
 
