@@ -136,6 +136,19 @@ def test_every_trial_keeps_the_arguments_of_our_policy_and_both_trials_can_be_tr
         assert "!!python/name" not in next(newest.glob("*/config.yml")).read_text()
 
 
+@pytest.mark.filterwarnings("ignore:You have specified a mini-batch size:UserWarning")
+@pytest.mark.parametrize(("sampler", "pruner"), [("random", "halving"), ("tpe", "none")])
+def test_the_zoos_search_runs_trials_side_by_side(
+    zoo: Callable[..., str], tmp_path: Path, sampler: str, pruner: str
+) -> None:
+    search = f"-optimize --n-trials 3 --n-jobs 2 --sampler {sampler} --pruner {pruner} --storage s.log --study-name s"
+    zoo(f"train {V2}", search, "-n 256 --n-evaluations 2 --eval-episodes 1 --no-optim-plots -params n_envs:2")
+    backend = optuna.storages.journal.JournalFileBackend(str(tmp_path / "s.log"))
+    study = optuna.load_study(storage=optuna.storages.JournalStorage(backend), study_name="s")
+    assert len(study.trials) == 3
+    assert {trial.state.name for trial in study.trials} <= {"COMPLETE", "PRUNED"}
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [

@@ -96,7 +96,8 @@ def test_a_search_from_the_command_line_to_a_training_with_its_winner(tmp_path: 
     assert shown.status == 0, shown.output
     assert "4 trials: 4 complete" in shown.output
     assert all(picture.stat().st_size > 5000 for picture in Path("s_plots").glob("*.png"))
-    assert {picture.name for picture in Path("s_plots").glob("*.png")} >= {"optimization_history.png", "slice.png"}
+    pictures = {picture.name for picture in Path("s_plots").iterdir()}
+    assert pictures >= {f"{name}.{kind}" for name in ("optimization_history", "slice") for kind in ("png", "html")}
 
 
 def test_ctrl_c_stops_cleanly_and_the_next_call_goes_on(tmp_path: Path) -> None:
