@@ -191,15 +191,24 @@ class DatabaseStore(Store):
     @contextlib.contextmanager
     def lock(self, study_name: str) -> Iterator[None]:
         """Hold an advisory lock, which the server frees when the connection ends."""
-        key = sqlalchemy.func.hashtext(f"sb3_lander/{study_name}")
-        connection = _patiently(self._engine.connect)()
+        connection = _patiently(self._connect_locked)(f"sb3_lander/{study_name}")
         try:
-            _patiently(connection.execute)(sqlalchemy.select(sqlalchemy.func.pg_advisory_lock(key)))
             yield
         finally:
             # Not only returned to the pool, where it would keep the lock.
             connection.invalidate()
             connection.close()
+
+    def _connect_locked(self, name: str) -> sqlalchemy.Connection:
+        connection = self._engine.connect()
+        try:
+            connection.execute(sqlalchemy.select(sqlalchemy.func.pg_advisory_lock(sqlalchemy.func.hashtext(name))))
+        except BaseException:
+            # A connection that the server has dropped cannot be used again: the next try makes a new one.
+            connection.invalidate()
+            connection.close()
+            raise
+        return connection
 
     def _is_gone(self, worker: str) -> bool:
         # Optuna's heartbeat decides, and has already failed the trial.

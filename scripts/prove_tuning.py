@@ -34,6 +34,9 @@ from sb3_lander.storages import open_store
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "tests"))
 from postgres import Server
 
+OUTAGE = 20.0
+"""Seconds without a server."""
+
 V3 = "LunarLanderContinuous-v3"
 TINY = {"n_envs": 4, "n_steps": 64, "batch_size": 64, "n_epochs": 1, "n_timesteps": 512, "callback": None}
 SPACE = {"learning_rate": {"low": 1e-4, "high": 1e-2, "log": True, "as": "linear_schedule"}}
@@ -75,17 +78,25 @@ def disturbed(folder: Path, url: str, trials: int, kills: int, server: Server | 
     chance = random.Random(0)
     commands = [start(folder, url, "disturbed", trials) for _ in range(4)]
     for kill in range(kills):
-        time.sleep(chance.uniform(4.0, 12.0))
+        # Long enough for a command to have reached the server before the next accident.
+        time.sleep(chance.uniform(8.0, 14.0))
         victim = chance.randrange(len(commands))
-        if commands[victim].poll() is None:
+        is_over = commands[victim].poll() is not None
+        if not is_over:
             os.killpg(commands[victim].pid, signal.SIGKILL)
             commands[victim].wait()
-            commands[victim] = start(folder, url, "disturbed", trials)
-        if server is not None and kill == kills // 2:
+        if server is not None and kill == 1:
             server.stop()
-            time.sleep(5.0)
+            time.sleep(OUTAGE)
             server.start()
-    return {"kills": kills, "exit_codes": [command.wait() for command in commands], **outcome(url, "disturbed")}
+        if not is_over:
+            commands[victim] = start(folder, url, "disturbed", trials)
+    return {
+        "kills": kills,
+        "outage": OUTAGE if server else 0.0,
+        "exit_codes": [command.wait() for command in commands],
+        **outcome(url, "disturbed"),
+    }
 
 
 def main() -> None:
@@ -93,7 +104,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--out", type=Path, required=True)
     parser.add_argument("--trials", type=int, default=40)
-    parser.add_argument("--kills", type=int, default=10)
+    parser.add_argument("--kills", type=int, default=6)
     args = parser.parse_args()
     results: dict[str, Any] = {"machine": machine(), "trials": args.trials}
     with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as name:
@@ -105,7 +116,7 @@ def main() -> None:
         server = Server(folder / "server")
         server.start()
         try:
-            for kind, url in (("journal", "study.log"), ("postgresql", server.url + "?heartbeat=2&grace=20")):
+            for kind, url in (("journal", "study.log"), ("postgresql", server.url + "?heartbeat=5&grace=60")):
                 store = str(folder / url) if kind == "journal" else url
                 start(folder, store, "calm", args.trials, "--workers", "4").wait()
                 results[kind] = {"undisturbed": outcome(store, "calm")}
