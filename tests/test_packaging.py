@@ -70,7 +70,7 @@ def test_the_literal_command_works_from_the_wheel_in_an_empty_folder(wheel: Path
     )
     assert f"Loading hyperparameters from: {ours}" in output
     assert (empty / "logs/ppo/LunarLanderContinuous-v2_1/LunarLanderContinuous-v2.zip").is_file()
-    assert "Episode Reward: 2" in run("-m", "sb3_lander", "enjoy", "-n", "400", "--no-render")
+    assert "Success rate: 100.00%" in run("-m", "sb3_lander", "enjoy", "-n", "400", "--no-render")
 
 
 def _further_packages() -> str:
