@@ -18,7 +18,7 @@ from stable_baselines3.common.type_aliases import PyTorchObs, Schedule
 from torch import nn
 
 from sb3_lander.flat import FlatParameters
-from sb3_lander.networks import FastDiagGaussian, FastMlp, activation_class, supports_fused
+from sb3_lander.networks import FastDiagGaussian, FastMlp, TanhRange, activation_class, supports_fused
 from sb3_lander.options import STD_KINDS, check_options, checked_bounds
 from sb3_lander.symmetry import MirrorSymmetry
 
@@ -65,8 +65,6 @@ class SeparateActorCriticPolicy(ActorCriticPolicy):
 
     action_net: nn.Linear
     log_std: th.Tensor  # type: ignore[assignment]  # a buffer, not a parameter, where the std is fixed
-    _mean_centre: th.Tensor
-    _mean_radius: th.Tensor
 
     def __init__(
         self,
@@ -143,16 +141,15 @@ class SeparateActorCriticPolicy(ActorCriticPolicy):
     def _build(self, lr_schedule: Schedule) -> None:
         super()._build(lr_schedule)
         self.symmetry = None
+        is_flattened = self.features_extractor_class is FlattenExtractor
         if self.mirror is not None:
-            if self.features_extractor_class is not FlattenExtractor:
+            if not is_flattened:
                 raise ValueError(f"mirror: acts on the observation itself, so not with {self.features_extractor_class}")
             self.symmetry = MirrorSymmetry.from_spec(self.mirror)
             self.symmetry.check_spaces(self.observation_space, self.action_space, self.action_net.out_features)
         if self.bounded_mean:
             assert isinstance(self.action_space, spaces.Box)
-            low, high = (th.as_tensor(b).flatten() for b in (self.action_space.low, self.action_space.high))
-            self.register_buffer("_mean_centre", (high + low) / 2, persistent=False)
-            self.register_buffer("_mean_radius", (high - low) / 2, persistent=False)
+            self._bound = TanhRange(self.action_space.low.ravel(), self.action_space.high.ravel())
         if self.std == "fixed":
             value = self.log_std.detach()
             del self.log_std
@@ -166,7 +163,12 @@ class SeparateActorCriticPolicy(ActorCriticPolicy):
         self._fast_actor: FastMlp | None = None
         self._fast_critic: FastMlp | None = None
         optimizer_kwargs = dict(self.optimizer_kwargs)
+        self._is_vector = False
         if self.fast:
+            # Of a vector SB3's feature extraction leaves everything as it is, and takes long to do so.
+            is_vector = isinstance(self.observation_space, spaces.Box) and len(self.observation_space.shape) == 1
+            is_own = type(self).extract_features is not ActorCriticPolicy.extract_features
+            self._is_vector = is_vector and is_flattened and not is_own
             if supports_fused(self.optimizer_class):
                 optimizer_kwargs.setdefault("fused", True)
             if type(self.action_dist) is DiagGaussianDistribution:
@@ -248,7 +250,7 @@ class SeparateActorCriticPolicy(ActorCriticPolicy):
 
     def _features(self, obs: PyTorchObs) -> tuple[th.Tensor, th.Tensor, th.Tensor | None]:
         """Return what the actor and the critic see, and what the symmetry needs to map the action back."""
-        features = self.extract_features(obs)
+        features = obs.float() if self._is_vector else self.extract_features(obs)  # type: ignore[union-attr]  # no dict
         if isinstance(features, tuple):
             (pi_features, side), (vf_features, _) = self._fold(features[0]), self._fold(features[1])
             return pi_features, vf_features, side
@@ -277,7 +279,7 @@ class SeparateActorCriticPolicy(ActorCriticPolicy):
         if self.symmetry is not None:
             output = self.symmetry.unfold(output, side)
         if self.bounded_mean:
-            output = self._mean_centre + self._mean_radius * th.tanh(output)
+            output = self._bound(output)
         if isinstance(self.action_dist, DiagGaussianDistribution):
             return self.action_dist.proba_distribution(output, self._bounded_log_std(latent, side))
         if isinstance(self.action_dist, StateDependentNoiseDistribution):
@@ -293,6 +295,5 @@ class SeparateActorCriticPolicy(ActorCriticPolicy):
             return log_std if self.symmetry is None else self.symmetry.unfold(log_std, side, signed=False)
         if self.log_std_bounds is not None:
             # The parameter itself is projected: clamped in the graph it would get no gradient to come back by.
-            with th.no_grad():
-                self.log_std.clamp_(*self.log_std_bounds)
+            self.log_std.data.clamp_(*self.log_std_bounds)
         return self.log_std if self.symmetry is None else self.symmetry.symmetric_log_std(self.log_std)

@@ -77,6 +77,7 @@ class MirrorSymmetry(nn.Module):
     action_permutation: th.Tensor
     action_sign: th.Tensor
     _order: th.Tensor
+    _flips: th.Tensor
 
     def __init__(
         self,
@@ -102,6 +103,7 @@ class MirrorSymmetry(nn.Module):
         self.register_buffer("obs_sign", th.tensor(obs_s), persistent=False)
         self.register_buffer("action_permutation", th.tensor(act_p), persistent=False)
         self.register_buffer("action_sign", th.tensor(act_s), persistent=False)
+        self.register_buffer("_flips", self.action_sign < 0, persistent=False)
         self._permutes_action = act_p != list(range(len(act_p)))
         # An entry that the mirror negates in place decides alone wherever it is not zero, so it is asked first.
         negated = [i for i, (p, s) in enumerate(zip(obs_p, obs_s, strict=True)) if p == i and s < 0]
@@ -182,7 +184,7 @@ class MirrorSymmetry(nn.Module):
         # An exported graph holds one branch for every later input, so it must not see this shortcut.
         if self._decider is not None and not th.compiler.is_compiling():
             decider = obs[:, self._decider : self._decider + 1]
-            if int(decider.count_nonzero()) == len(decider):
+            if bool(decider.all()):
                 return decider.sign()
         difference = (obs - self.mirror_obs(obs)).sign()[:, self._order]
         first = (difference != 0).to(obs.dtype).argmax(dim=1, keepdim=True)
@@ -213,7 +215,7 @@ class MirrorSymmetry(nn.Module):
             return 0.5 * (here + self.mirror_action(there, signed=signed))
         if not self._permutes_action:
             # An entry that keeps its sign is multiplied by 1; one that changes it by the side, so by 0 on the seam.
-            return output * th.where(self.action_sign < 0, side, 1.0) if signed else output
+            return output * th.where(self._flips, side, 1.0) if signed else output
         mirrored = self.mirror_action(output, signed=signed)
         return th.where(side > 0, output, th.where(side < 0, mirrored, 0.5 * (output + mirrored)))
 

@@ -308,3 +308,30 @@ def test_a_fused_optimizer_alone_leaves_the_parameters_as_they_are() -> None:
     plain = make(optimizer_kwargs={"fused": True, "eps": 1e-5})
     assert len(list(plain.parameters())) == len(list(plain.named_parameters())) > 1
     assert len(list(make(fast=True).parameters())) == 1
+
+
+def test_fast_asks_a_subclass_for_its_features() -> None:
+    class Doubled(SeparateActorCriticPolicy):
+        def extract_features(self, obs: Any, features_extractor: Any = None) -> Any:
+            return 2.0 * super().extract_features(obs, features_extractor)
+
+    policies = [
+        cls(LANDER_OBS, LANDER_ACTION, lambda _: 1e-3, fast=True) for cls in (Doubled, SeparateActorCriticPolicy)
+    ]
+    policies[1].load_state_dict(policies[0].state_dict())
+    obs = th.randn(5, 8)
+    doubled, plain = (policy(obs, deterministic=True) for policy in policies)
+    expected = policies[1](2.0 * obs, deterministic=True)
+    assert all(th.equal(a, b) for a, b in zip(doubled, expected, strict=True))
+    assert not th.equal(doubled[0], plain[0])
+
+
+def test_a_rollout_computes_what_an_update_does() -> None:
+    """Without gradients ``fast`` takes a shorter way."""
+    policy = make(fast=True)
+    obs = th.randn(5, 8)
+    with th.no_grad():
+        actions, values, log_prob = policy(obs)
+    again, log_prob_again, _ = policy.evaluate_actions(obs, actions)
+    assert th.equal(values, again)
+    assert th.equal(log_prob, log_prob_again)
