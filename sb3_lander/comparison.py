@@ -15,15 +15,12 @@ from matplotlib.figure import Figure
 from sb3_lander.assessment import Assessment
 from sb3_lander.pages import render, save_pictures
 from sb3_lander.picture import Picture, new_axes
-from sb3_lander.runs import Run
 from sb3_lander.saving import write_text
 from sb3_lander.statistics import Interval, iqm, median, probability_of_improvement
-from sb3_lander.training_figures import draw_band, label_steps
+from sb3_lander.training_figures import TARGET, draw_band, label_steps
 from sb3_lander.training_log import Series, read_log
 
 __all__ = ["Configuration", "compare", "read_configurations"]
-
-_TARGET = 200.0
 
 
 @dataclass(frozen=True)
@@ -93,18 +90,20 @@ def _of_runs(folder: Path, episodes: int, progress: bool) -> Configuration:
         raise FileNotFoundError(f"{folder} is no run of the RL Zoo, and has none in it")
     finals, returns, curves, times = [], [], [], []
     for path in found:
-        (assessed,) = Assessment(path, episodes=episodes).play(progress=progress)
+        assessment = Assessment(path, episodes=episodes)
+        assert assessment.run is not None
+        (assessed,) = assessment.play(progress=progress)
         finals.append(assessed.report.mean_return)
         returns += [float(value) for value in assessed.report.returns]
-        log = read_log(Run.load(path))
+        log = read_log(assessment.run)
         if log.returns is not None and log.seconds is not None:
             curves.append(log.returns)
-            reached = np.flatnonzero(log.returns.values >= _TARGET)
+            reached = np.flatnonzero(log.returns.values >= TARGET)
             at = reached[0] if reached.size else None
             never = (math.inf, math.inf)
             times.append(never if at is None else (float(log.returns.steps[at]), float(log.seconds.values[at])))
     name = folder.name if len(found) > 1 else f"{folder.parent.name}/{folder.name}"
-    return Configuration(name, tuple(finals), tuple(returns), tuple(curves), {f"{_TARGET:g}": tuple(times)})
+    return Configuration(name, tuple(finals), tuple(returns), tuple(curves), {f"{TARGET:g}": tuple(times)})
 
 
 def compare(
@@ -172,7 +171,7 @@ def _curves(configurations: Sequence[Configuration]) -> Picture:
         figure, (axes,) = new_axes()
         for one in drawn:
             draw_band(axes, one.curves, one.name)
-        axes.axhline(_TARGET, color="grey", linewidth=0.8, linestyle="--")
+        axes.axhline(TARGET, color="grey", linewidth=0.8, linestyle="--")
         axes.set(ylabel="return")
         label_steps(axes)
         axes.legend(loc="lower right")
@@ -195,5 +194,5 @@ def _profile(configurations: Sequence[Configuration]) -> Picture:
         axes.legend(loc="lower left")
         return figure
 
-    shares = "; ".join(f"{one.name} {np.mean(np.array(one.episodes) >= _TARGET):.0%}" for one in configurations)
-    return Picture("performance_profile", "Performance profile", f"Share at or above {_TARGET:g}: {shares}.", draw)
+    shares = "; ".join(f"{one.name} {np.mean(np.array(one.episodes) >= TARGET):.0%}" for one in configurations)
+    return Picture("performance_profile", "Performance profile", f"Share at or above {TARGET:g}: {shares}.", draw)

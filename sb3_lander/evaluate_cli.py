@@ -119,17 +119,9 @@ def run_export(arguments: argparse.Namespace) -> None:
 
 def add_report_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the arguments of ``report``."""
-    add = parser.add_argument
-    add(
-        "paths",
-        nargs="+",
-        type=Path,
-        metavar="RUN",
-        help="run folders of the RL Zoo: one, or several seeds side by side",
-    )
-    add("-o", "--out", type=Path, default=Path("report.html"), help="the page (default: %(default)s)")
-    add("--episodes", type=int, default=100, help="fixed tasks for each run (default: %(default)s)")
-    add("--figures", type=Path, metavar="DIR", help="save the pictures as SVG and PNG too, for papers")
+    what = "run folders of the RL Zoo: one, or several seeds side by side"
+    parser.add_argument("paths", nargs="+", type=Path, metavar="RUN", help=what)
+    _page_arguments(parser, "report.html")
 
 
 def run_report(arguments: argparse.Namespace) -> None:
@@ -148,10 +140,14 @@ def run_report(arguments: argparse.Namespace) -> None:
 
 def add_compare_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the arguments of ``compare``."""
-    add = parser.add_argument
     what = "a benchmark's JSON, a run folder of the RL Zoo, or a folder of runs that are one configuration's seeds"
-    add("paths", nargs="+", type=Path, metavar="A", help=what)
-    add("-o", "--out", type=Path, default=Path("compare.html"), help="the page (default: %(default)s)")
+    parser.add_argument("paths", nargs="+", type=Path, metavar="A", help=what)
+    _page_arguments(parser, "compare.html")
+
+
+def _page_arguments(parser: argparse.ArgumentParser, page: str) -> None:
+    add = parser.add_argument
+    add("-o", "--out", type=Path, default=Path(page), help="the page (default: %(default)s)")
     add("--episodes", type=int, default=100, help="fixed tasks for each run (default: %(default)s)")
     add("--figures", type=Path, metavar="DIR", help="save the pictures as SVG and PNG too, for papers")
 

@@ -20,8 +20,12 @@ OUTCOME_COLOURS = dict(zip(OUTCOMES, ("#2a7fb8", "#8cc4e8", "#d1495b", "#8d6a9f"
 """One colour for each outcome, in every picture; told apart by colour-blind readers too, blue against red."""
 
 
+def _words(outcome: str) -> str:
+    return outcome.replace("_", " ")
+
+
 def _counts(report: EvaluationReport) -> str:
-    return ", ".join(f"{count} {outcome.replace('_', ' ')}" for outcome, count in report.outcomes.items() if count)
+    return ", ".join(f"{count} {_words(outcome)}" for outcome, count in report.outcomes.items())
 
 
 def returns(report: EvaluationReport) -> Picture:
@@ -29,25 +33,23 @@ def returns(report: EvaluationReport) -> Picture:
 
     def draw() -> Figure:
         figure, (axes,) = new_axes(height=2.8)
-        present = [outcome for outcome in OUTCOMES if report.outcomes.get(outcome)]
+        present = list(report.outcomes)
         groups = [[e.episode_return for e in report.episodes if e.outcome == outcome] for outcome in present]
         colours = [OUTCOME_COLOURS[outcome] for outcome in present]
-        axes.hist(groups, bins=40, stacked=True, color=colours, label=[o.replace("_", " ") for o in present])
+        axes.hist(groups, bins=40, stacked=True, color=colours, label=[_words(o) for o in present])
         axes.axvline(report.success_threshold, color="grey", linewidth=0.8, linestyle="--")
         axes.set(xlabel="return", ylabel="episodes")
         axes.legend(loc="upper left")
         return figure
 
     low, high = float(report.returns.min()), float(report.returns.max())
-    text = (
-        f"Returns of {len(report.episodes)} fixed tasks: mean {report.mean_return:.1f}, from {low:.1f} to {high:.1f}; "
-    )
-    text += f"{_counts(report)}."
+    text = f"Returns of {len(report.episodes)} fixed tasks: mean {report.mean_return:.1f}, "
+    text += f"from {low:.1f} to {high:.1f}; {_counts(report)}."
     return Picture("evaluation_returns", "Returns of the evaluation", text, draw)
 
 
-def flights(flown: Sequence[Flight]) -> Picture:
-    """Show the paths of flights over the ground, coloured by outcome."""
+def flights(report: EvaluationReport, flown: Sequence[Flight]) -> Picture:
+    """Show the paths of a report's flights over the ground, coloured by outcome."""
 
     def draw() -> Figure:
         figure, (axes,) = new_axes(height=4.4)
@@ -56,18 +58,15 @@ def flights(flown: Sequence[Flight]) -> Picture:
         for flight in flown:
             axes.plot(*flight.path.T, color=OUTCOME_COLOURS[flight.episode.outcome], linewidth=0.8, alpha=0.7)
         axes.plot([-2.0, 2.0], [0.0, 0.0], color=mpl.rcParams["text.color"], linewidth=2.5, solid_capstyle="butt")
-        present = [outcome for outcome in OUTCOMES if any(f.episode.outcome == outcome for f in flown)]
-        for outcome in present:
-            axes.plot([], [], color=OUTCOME_COLOURS[outcome], label=outcome.replace("_", " "))
+        for outcome in report.outcomes:
+            axes.plot([], [], color=OUTCOME_COLOURS[outcome], label=_words(outcome))
         axes.legend(loc="upper right")
         axes.set(xlabel="metres from the pad's centre", ylabel="metres above the pad", xlim=(-10, 10), ylim=(-4, 10.5))
         axes.set_aspect("equal")
         return figure
 
     widest = max(float(np.abs(flight.path[:, 0]).max()) for flight in flown)
-    ended = {outcome: sum(f.episode.outcome == outcome for f in flown) for outcome in OUTCOMES}
-    counts = ", ".join(f"{count} {outcome.replace('_', ' ')}" for outcome, count in ended.items() if count)
-    text = f"Paths of {len(flown)} flights from the top of the screen to the ground: {counts}. "
+    text = f"Paths of {len(flown)} flights from the top of the screen to the ground: {_counts(report)}. "
     text += f"The widest strays {widest:.1f} m from the pad's centre."
     return Picture("flights", f"{len(flown)} flights over their terrains", text, draw)
 
@@ -85,7 +84,7 @@ def touchdowns(report: EvaluationReport) -> Picture | None:
             if chosen:
                 where = [e.touchdown_distance or 0.0 for e in chosen]
                 speeds = [e.touchdown_speed or 0.0 for e in chosen]
-                name, colour = outcome.replace("_", " "), OUTCOME_COLOURS[outcome]
+                name, colour = _words(outcome), OUTCOME_COLOURS[outcome]
                 axes.scatter(where, speeds, s=9, color=colour, label=name, alpha=0.7, linewidth=0)
         axes.axvline(2.0, color="grey", linewidth=0.8, linestyle="--")
         axes.set(

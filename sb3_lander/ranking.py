@@ -13,7 +13,7 @@ import yaml
 
 from sb3_lander import benchmark
 from sb3_lander.recipes import Recipe
-from sb3_lander.search import OBJECTIVES, Search
+from sb3_lander.search import Search
 from sb3_lander.statistics import Interval, iqm, mean, median
 
 __all__ = ["Candidate", "candidates", "rerun", "winner_yaml"]
@@ -52,12 +52,11 @@ def candidates(study: optuna.Study, search: Search, count: int) -> list[tuple[Re
     """
     if count < 1:
         raise ValueError(f"candidates={count} must be at least 1")
-    complete = [t for t in study.get_trials(deepcopy=False) if t.state is optuna.trial.TrialState.COMPLETE]
-    if not complete:
+    ranked = search.ranked(study)
+    if not ranked:
         raise ValueError(f"study {study.study_name!r} has no complete trial yet")
-    sign = -1.0 if OBJECTIVES[search.objective] == "maximize" else 1.0
     best: dict[str, optuna.trial.FrozenTrial] = {}
-    for trial in sorted(complete, key=lambda t: sign * (t.value or 0.0)):
+    for trial in ranked:
         best.setdefault(repr(sorted(trial.params.items())), trial)
     space = search.search_space()
     found: list[tuple[Recipe, optuna.trial.FrozenTrial | None]] = []
@@ -93,7 +92,7 @@ def rerun(
         rate = mean([final["success_rate"] for final in finals]) if finals else None
         figure = iqm(scores) if search.objective == "return" else median(scores)
         found.append(Candidate(recipe, trial, tuple(scores), figure, rate))
-    return sorted(found, key=lambda c: c.figure.value, reverse=OBJECTIVES[search.objective] == "maximize")
+    return sorted(found, key=lambda c: c.figure.value, reverse=search.is_maximized)
 
 
 def table(found: Sequence[Candidate], search: Search) -> str:

@@ -7,9 +7,7 @@ import zipfile
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
-import gymnasium as gym
 import yaml
 from gymnasium import spaces
 from gymnasium.envs.box2d.lunar_lander import LunarLander
@@ -104,18 +102,19 @@ def _section(path: Path, episodes: int, progress: bool) -> Section:
         (assessed,) = assessment.play(videos=1, video_folder=folder, progress=progress)
         videos = {name: recording.path.read_bytes() for name, recording in assessed.recordings.items()}
     started = None if assessed.subject.start_time is None else assessed.subject.start_time / 1e9
-    pictures = [evaluation_figures.returns(assessed.report)]
-    if isinstance(assessment.make_env().unwrapped, LunarLander):
-        pictures += _lander_pictures(assessment, assessed)
+    pictures = [evaluation_figures.returns(assessed.report), *_lander_pictures(assessment, assessed)]
     return Section(assessment.run, assessed, read_log(assessment.run, started=started), pictures, videos)
 
 
 def _lander_pictures(assessment: Assessment, assessed: Assessed) -> list[Picture]:
+    with assessment.make_env() as env:
+        if not isinstance(env.unwrapped, LunarLander):
+            return []
+        has_slices = isinstance(env.action_space, spaces.Box) and env.observation_space.shape == (8,)
     model, options = assessment.load(assessed.subject)
-    _, flown = fly(model, assessment.tasks[:_DRAWN_FLIGHTS], **options)
-    found = [evaluation_figures.flights(flown), evaluation_figures.touchdowns(assessed.report)]
-    env: gym.Env[Any, Any] = assessment.make_env()
-    if isinstance(env.action_space, spaces.Box) and env.observation_space.shape == (8,):
+    report_of_flights, flown = fly(model, assessment.tasks[:_DRAWN_FLIGHTS], **options)
+    found = [evaluation_figures.flights(report_of_flights, flown), evaluation_figures.touchdowns(assessed.report)]
+    if has_slices:
         policy_slice = slice_policy(model, vec_normalize=options["vec_normalize"], others=_DESCENT)
         found.append(evaluation_figures.slices(policy_slice, "upright and falling"))
     return [picture for picture in found if picture is not None]

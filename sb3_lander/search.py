@@ -10,10 +10,12 @@ from statistics import fmean
 from typing import Any, Literal
 
 import gymnasium as gym
+import optuna
+from optuna.trial import FrozenTrial, TrialState
 
 from sb3_lander import settings
 from sb3_lander.recipes import Measurement, Recipe
-from sb3_lander.search_space import SearchSpace, YamlSpace, plain, read_space
+from sb3_lander.search_space import SearchSpace, YamlSpace, ZooSpace, plain, read_space
 
 __all__ = ["OBJECTIVES", "Search", "make_search"]
 
@@ -85,6 +87,16 @@ class Search:
             return fmean(scores)
         return math.exp(fmean(math.log(score) for score in scores))
 
+    def ranked(self, study: optuna.Study) -> list[FrozenTrial]:
+        """Return the study's complete trials, best first."""
+        complete = study.get_trials(deepcopy=False, states=(TrialState.COMPLETE,))
+        return sorted(complete, key=lambda trial: trial.value or 0.0, reverse=self.is_maximized)
+
+    @property
+    def is_maximized(self) -> bool:
+        """Whether more is better."""
+        return OBJECTIVES[self.objective] == "maximize"
+
     def recipe(self, name: str, changes: Mapping[str, Any]) -> Recipe:
         """Return the entry with a trial's changes."""
         return Recipe(name, algo=self.algo, changes=plain(changes, self.entry), base=self.entry)
@@ -92,7 +104,8 @@ class Search:
     def search_space(self) -> SearchSpace:
         """Return the space."""
         if self.space is None:
-            return read_space(None, self.algo, _n_actions(self.env_id), int(self.entry.get("n_envs", 1)))
+            # Not read_space: this package may have a space of its own by now, and the study began without.
+            return ZooSpace(self.algo, _n_actions(self.env_id), int(self.entry.get("n_envs", 1)))
         return YamlSpace.parse(self.space)
 
 

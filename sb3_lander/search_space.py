@@ -8,9 +8,8 @@ from pathlib import Path
 from typing import Any, Protocol
 
 import optuna
-import yaml
 
-from sb3_lander.settings import default_space
+from sb3_lander.settings import default_space, merge_policy_kwargs, read_yaml
 
 __all__ = ["Parameter", "SearchSpace", "YamlSpace", "ZooSpace", "plain", "read_space"]
 
@@ -88,7 +87,7 @@ class Parameter:
     def applies(self, chosen: Mapping[str, Any]) -> bool:
         """Tell whether the parameter is varied, given the raw values of those above it."""
         for name, wanted in (self.when or {}).items():
-            if name not in chosen or chosen[name] not in (wanted if isinstance(wanted, list) else [wanted]):
+            if name not in chosen or chosen[name] not in _as_list(wanted):
                 return False
         return True
 
@@ -181,12 +180,7 @@ class YamlSpace:
         :raises FileNotFoundError: If there is none.
         :raises ValueError: If it is no such mapping, or empty; the message names the file and the parameter.
         """
-        if not Path(path).is_file():
-            raise FileNotFoundError(f"no search space {path}")
-        try:
-            content = yaml.safe_load(Path(path).read_text())
-        except yaml.YAMLError as error:
-            raise ValueError(f"{path} is not valid YAML: {error}") from error
+        content = read_yaml(path, "search space")
         try:
             return cls.parse(content)
         except ValueError as error:
@@ -278,6 +272,6 @@ def plain(changes: Mapping[str, Any], entry: Mapping[str, Any]) -> dict[str, Any
     if str(entry["policy"]).startswith("sb3_lander."):
         names = {key: value.__name__.lower() for key, value in classes.items()}
         return {**changes, "policy_kwargs": {**changes["policy_kwargs"], **names}}
-    merged = {**(entry.get("policy_kwargs") or {}), **changes["policy_kwargs"]}
+    merged = merge_policy_kwargs(entry, changes)["policy_kwargs"]
     arguments = [f"{key}={f'nn.{v.__name__}' if isinstance(v, type) else repr(v)}" for key, v in merged.items()]
     return {**changes, "policy_kwargs": f"dict({', '.join(arguments)})"}

@@ -27,6 +27,7 @@ __all__ = [
     "merge_policy_kwargs",
     "policy_class",
     "read_entry",
+    "read_yaml",
     "vec_env_wrappers",
 ]
 
@@ -40,16 +41,7 @@ _ZOO_KEYS = {"n_timesteps", "n_envs", "policy", "policy_kwargs", "normalize", "f
 
 _FROM_THE_ZOO = {"self", "env", "seed", "device", "verbose", "tensorboard_log", "_init_setup_model", "kwargs"}
 _SCHEDULES = ("learning_rate", "clip_range", "clip_range_vf", "delta_std")
-_COUNTS = {
-    "n_timesteps",
-    "n_envs",
-    "n_steps",
-    "batch_size",
-    "n_epochs",
-    "buffer_size",
-    "n_delta",
-    "frame_stack",
-}
+_COUNTS = {"n_timesteps", "n_envs", "n_steps", "batch_size", "n_epochs", "buffer_size", "n_delta", "frame_stack"}
 _FRACTIONS = ("gamma", "gae_lambda", "tau")
 _MAPPING_OR_TEXT = ("policy_kwargs", "monitor_kwargs", "normalize", "replay_buffer_kwargs")
 
@@ -128,18 +120,27 @@ def merge_policy_kwargs(base: Mapping[str, Any], new: Mapping[str, Any]) -> dict
     return dict(new)
 
 
+def read_yaml(path: str | Path, kind: str) -> Any:
+    """Return what a YAML file holds; ``kind`` says in the error what it should be.
+
+    :raises FileNotFoundError: If there is no such file.
+    :raises ValueError: If it is not YAML.
+    """
+    if not Path(path).is_file():
+        raise FileNotFoundError(f"no {kind} {path}")
+    try:
+        return yaml.safe_load(Path(path).read_text())
+    except yaml.YAMLError as error:
+        raise ValueError(f"{path} is not valid YAML: {error}") from error
+
+
 def read_entry(path: str | Path, env_id: str) -> dict[str, Any]:
     """Read an environment's entry of a YAML file of the Zoo's format, or the file's ``default`` entry.
 
     :raises FileNotFoundError: If there is no such file.
     :raises ValueError: If the file is not YAML, is not a mapping of mappings, or has no entry for ``env_id``.
     """
-    if not Path(path).is_file():
-        raise FileNotFoundError(f"no hyperparameter file {path}")
-    try:
-        content = yaml.safe_load(Path(path).read_text())
-    except yaml.YAMLError as error:
-        raise ValueError(f"{path} is not valid YAML: {error}") from error
+    content = read_yaml(path, "hyperparameter file")
     if not isinstance(content, dict):
         raise ValueError(f"{path} must map environment ids to hyperparameters, but holds {content!r:.80}")
     if env_id not in content and "default" not in content:

@@ -11,7 +11,7 @@ from optuna.trial import TrialState
 
 from sb3_lander.benchmark import header
 from sb3_lander.recipes import Measurement, Recipe
-from sb3_lander.shared_work import ITEM, Progress, SharedWork
+from sb3_lander.shared_work import ITEM, Progress, SharedWork, make_once
 from sb3_lander.storages import Store, open_store
 from sb3_lander.training import train
 from sb3_lander.workers import run_workers, take_all
@@ -65,10 +65,7 @@ def _state(work: SharedWork) -> tuple[Progress, str]:
 
 
 def _open(store: Store, name: str, benchmark: Mapping[str, Any]) -> optuna.Study:
-    with store.lock(name):
-        if name not in optuna.study.get_all_study_names(store.storage):
-            made = optuna.create_study(study_name=name, storage=store.storage)
-            made.set_user_attr(_BENCHMARK, benchmark)
+    make_once(store, name, _BENCHMARK, benchmark)
     study = optuna.load_study(study_name=name, storage=store.storage, sampler=optuna.samplers.RandomSampler())
     if study.user_attrs.get(_BENCHMARK) != benchmark:
         raise ValueError(f"study {name!r} is not this benchmark of these recipes: choose another --study")

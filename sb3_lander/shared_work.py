@@ -6,18 +6,18 @@ import contextlib
 import copy
 import threading
 import warnings
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, TypeVar
+from typing import Any, Literal, TypeVar
 
 import optuna
 from optuna.exceptions import UpdateFinishedTrialError
 from optuna.storages import RDBStorage, RetryHeartbeatStaleTrialCallback, fail_stale_trials
 from optuna.trial import FrozenTrial, TrialState
 
-from sb3_lander.storages import WORKER, Store
+from sb3_lander.storages import WORKER, Store, quiet
 
-__all__ = ["ERROR", "ITEM", "Progress", "SharedWork", "earlier_attempts"]
+__all__ = ["ERROR", "ITEM", "Progress", "SharedWork", "earlier_attempts", "make_once"]
 
 ITEM = "item"
 """The user attribute that says which piece of work a trial is; a retried trial keeps it."""
@@ -28,13 +28,30 @@ ERROR = "error"
 _OWNED = (WORKER, ERROR)
 
 Prepared = TypeVar("Prepared")
+Direction = Literal["maximize", "minimize"]
 
 
 def earlier_attempts(trial: FrozenTrial) -> list[int]:
     """Return the numbers of the lost trials that this one repeats, in their order."""
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
+    with quiet():
         return RetryHeartbeatStaleTrialCallback.retry_history(trial)
+
+
+def make_once(
+    store: Store, name: str, purpose: str, about: Mapping[str, Any], direction: Direction = "minimize"
+) -> None:
+    """Make a study, unless there is one of the name, that says what it is for.
+
+    :param store: Where it will live.
+    :param name: The study.
+    :param purpose: The user attribute that ``about`` goes to.
+    :param about: What all who join must agree on.
+    :param direction: Optuna's.
+    """
+    with store.lock(name):
+        if name not in optuna.study.get_all_study_names(store.storage):
+            made = optuna.create_study(study_name=name, storage=store.storage, direction=direction)
+            made.set_user_attr(purpose, about)
 
 
 @dataclass(frozen=True)
@@ -136,8 +153,7 @@ class SharedWork:
             raise
         except BaseException:
             self.study.tell(trial, state=TrialState.FAIL, skip_if_finished=True)
-            with self.store.lock(self.study.study_name):
-                self._retry_lost()
+            self.retry_lost()
             raise
         finally:
             stop.set()
@@ -163,8 +179,7 @@ class SharedWork:
             self._retry_lost()
 
     def _retry_lost(self) -> None:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
+        with quiet():
             fail_stale_trials(self.study)
             retry = RetryHeartbeatStaleTrialCallback()
         for trial in self._trials():

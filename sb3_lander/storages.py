@@ -21,7 +21,7 @@ from optuna.storages import BaseStorage, JournalStorage, RDBStorage
 from optuna.storages.journal import JournalFileBackend
 from optuna.trial import FrozenTrial, TrialState
 
-__all__ = ["PATIENCE", "DatabaseStore", "JournalStore", "Store", "open_store"]
+__all__ = ["PATIENCE", "DatabaseStore", "JournalStore", "Store", "open_store", "quiet"]
 
 HEARTBEAT, GRACE = 15, 120
 """Seconds between two signs of life of a worker in a database, and seconds without one after which it counts as lost: a
@@ -168,7 +168,7 @@ class DatabaseStore(Store):
         self._engine = sqlalchemy.create_engine(parsed, **options)
         try:
             _patiently(self._engine.connect, patience)().close()
-            with _quiet():
+            with quiet():
                 storage = _PatientStorage(
                     parsed.render_as_string(hide_password=False),
                     engine_kwargs=options,
@@ -246,7 +246,8 @@ for _name in (*BaseStorage.__abstractmethods__, "record_heartbeat", "_get_stale_
 
 
 @contextlib.contextmanager
-def _quiet() -> Iterator[None]:
+def quiet() -> Iterator[None]:
+    """Keep Optuna from warning of each experimental part that is used on purpose."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
         yield

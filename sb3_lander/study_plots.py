@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import importlib.util
-import warnings
 from collections.abc import Iterator
 from pathlib import Path
 
 import matplotlib as mpl
 import optuna
-from optuna.trial import FrozenTrial, TrialState
+from optuna.trial import TrialState
 
-from sb3_lander.search import OBJECTIVES, Search
+from sb3_lander.search import Search
+from sb3_lander.storages import quiet
 
 __all__ = ["draw", "table"]
 
@@ -32,23 +32,18 @@ def table(study: optuna.Study, search: Search) -> str:
         f"{search.seeds} seeds a trial, {budget} each",
         f"{len(trials)} trials: {counts}",
     ]
-    complete = [trial for trial in trials if trial.state is TrialState.COMPLETE]
-    reverse = OBJECTIVES[search.objective] == "maximize"
-    for trial in sorted(complete, key=lambda t: t.value or 0.0, reverse=reverse)[:_SHOWN]:
+    for trial in search.ranked(study)[:_SHOWN]:
         parameters = " ".join(f"{name}={_short(value)}" for name, value in trial.params.items())
         lines.append(f"{trial.value or 0.0:9.1f}  trial {trial.number:<4} {parameters}")
     faults = [trial for trial in trials if "fault" in trial.user_attrs]
     if faults:
-        lines.append(f"{len(faults)} trials did not work, as trial {faults[-1].number}: {_fault(faults[-1])}")
+        last = faults[-1]
+        lines.append(f"{len(faults)} trials did not work, as trial {last.number}: {last.user_attrs['fault']}")
     return "\n".join(lines)
 
 
 def _short(value: object) -> str:
     return f"{value:.3g}" if isinstance(value, float) else str(value)
-
-
-def _fault(trial: FrozenTrial) -> str:
-    return str(trial.user_attrs["fault"])
 
 
 def draw(study: optuna.Study, folder: Path) -> Iterator[Path]:
@@ -59,15 +54,14 @@ def draw(study: optuna.Study, folder: Path) -> Iterator[Path]:
 
     :raises ValueError: If no trial is complete.
     """
-    complete = [t for t in study.get_trials(deepcopy=False) if t.state is TrialState.COMPLETE]
+    complete = study.get_trials(deepcopy=False, states=(TrialState.COMPLETE,))
     if not complete:
         raise ValueError(f"study {study.study_name!r} has no complete trial to draw")
     folder.mkdir(parents=True, exist_ok=True)
     mpl.use("Agg")
     from matplotlib import pyplot as plt
 
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
+    with quiet():
         for name in _PICTURES:
             if name == "param_importances" and len({t.value for t in complete}) < 2:
                 continue

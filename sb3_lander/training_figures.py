@@ -12,10 +12,11 @@ from matplotlib.figure import Figure
 from sb3_lander.picture import Picture, new_axes
 from sb3_lander.training_log import Series, TrainingLog, band
 
-__all__ = ["draw_band", "label_steps", "learning_curve", "losses", "success"]
+__all__ = ["TARGET", "draw_band", "label_steps", "learning_curve", "losses", "success"]
 
 
-_TARGET = 200.0
+TARGET = 200.0
+"""The return from which the lander counts as solved."""
 
 
 def label_steps(axes: Axes) -> None:
@@ -50,19 +51,19 @@ def learning_curve(logs: Sequence[TrainingLog], *, by: Literal["steps", "seconds
         draw_band(axes, trained, "training episodes")
         if by == "steps" and evaluated:
             draw_band(axes, evaluated, "evaluations")
-        axes.axhline(_TARGET, color="grey", linewidth=0.8, linestyle="--")
+        axes.axhline(TARGET, color="grey", linewidth=0.8, linestyle="--")
         axes.set(xlabel="seconds", ylabel="return", xlim=(0, None))
         if by == "steps":
             label_steps(axes)
         axes.legend(loc="lower right")
         return figure
 
-    reached = [int(one.steps[np.argmax(one.values >= _TARGET)]) for one in trained if (one.values >= _TARGET).any()]
+    reached = [int(one.steps[np.argmax(one.values >= TARGET)]) for one in trained if (one.values >= TARGET).any()]
     unit = "step" if by == "steps" else "second"
     when = f", from {unit} {min(reached):,} on" if reached else ""
     ends = ", ".join(f"{one.values[-1]:.0f}" for one in trained)
     text = (
-        f"Return of training episodes against {by}. {len(reached)} of {len(kept)} trainings average {_TARGET:g} or more"
+        f"Return of training episodes against {by}. {len(reached)} of {len(kept)} trainings average {TARGET:g} or more"
     )
     return Picture(f"returns_by_{by}", f"Return against {by}", f"{text}{when}. At the end they average {ends}.", draw)
 

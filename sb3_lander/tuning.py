@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import json
 import zlib
 from collections.abc import Callable
 from dataclasses import asdict
@@ -10,10 +11,9 @@ from typing import Any
 
 import numpy as np
 import optuna
-import yaml
 
 from sb3_lander.search import OBJECTIVES, Search
-from sb3_lander.shared_work import Progress, SharedWork, earlier_attempts
+from sb3_lander.shared_work import Progress, SharedWork, earlier_attempts, make_once
 from sb3_lander.storages import Store, open_store
 from sb3_lander.training import train
 from sb3_lander.workers import run_workers, take_all
@@ -63,14 +63,10 @@ def open_study(
     :return: The study, and what it searches.
     :raises ValueError: If there is no such study, it is not one of ours, or it searches something else.
     """
-    with store.lock(name):
-        known = optuna.study.get_all_study_names(store.storage)
-        if search is None and name not in known:
-            raise ValueError(f"there is no study {name!r}; there are: {', '.join(known) or 'none'}")
-        if name not in known:
-            assert search is not None
-            study = optuna.create_study(study_name=name, storage=store.storage, direction=OBJECTIVES[search.objective])
-            study.set_user_attr(_SEARCH, asdict(search))
+    if search is not None:
+        make_once(store, name, _SEARCH, asdict(search), OBJECTIVES[search.objective])
+    elif name not in (known := optuna.study.get_all_study_names(store.storage)):
+        raise ValueError(f"there is no study {name!r}; there are: {', '.join(known) or 'none'}")
     study = optuna.load_study(
         study_name=name, storage=store.storage, sampler=SAMPLERS[sampler](seed), pruner=PRUNERS[pruner]()
     )
@@ -78,7 +74,8 @@ def open_study(
         raise ValueError(f"study {name!r} was not made by `sb3_lander tune`: choose another --study")
     found = Search(**study.user_attrs[_SEARCH])
     if search is not None:
-        wanted = yaml.safe_load(yaml.safe_dump(asdict(search)))
+        # As the storage gives it back.
+        wanted = json.loads(json.dumps(asdict(search)))
         differing = [
             f"{key} {getattr(found, key)!r:.60}, not {value!r:.60}"
             for key, value in wanted.items()
@@ -149,7 +146,7 @@ def tune(
     :param progress: Show a progress bar.
     :return: How far the study is.
     :raises ValueError: If an argument is out of range, or the study searches something else.
-    :raises RuntimeError: If workers ended before the work did.
+    :raises ChildProcessError: If workers ended before the work did.
     :raises KeyboardInterrupt: After a clean stop: trials under way wait to be taken again.
     """
     if trials is None and hours is None:
@@ -164,23 +161,12 @@ def tune(
         study, _ = open_study(store, name, search)
         work = SharedWork(store, study)
         work.fill(range(trials or 0))
-        arguments = [
-            (
-                storage,
-                name,
-                sampler,
-                pruner,
-                zlib.crc32(f"{store.worker_id}/{number}".encode()),
-                seconds,
-                trials is None,
-            )
-            for number in range(workers)
-        ]
+        seeds = [zlib.crc32(f"{store.worker_id}/{number}".encode()) for number in range(workers)]
+        arguments = [(storage, name, sampler, pruner, seed, seconds, trials is None) for seed in seeds]
         run_workers(_work, arguments, functools.partial(_state, work, search) if progress else None)
         return work.progress()
 
 
 def _state(work: SharedWork, search: Search) -> tuple[Progress, str]:
-    values = [t.value for t in work.study.get_trials(deepcopy=False) if t.state is optuna.trial.TrialState.COMPLETE]
-    best = max if OBJECTIVES[search.objective] == "maximize" else min
-    return work.progress(), f"best {best(v for v in values if v is not None):.1f}" if values else ""
+    ranked = search.ranked(work.study)
+    return work.progress(), f"best {ranked[0].value:.1f}" if ranked else ""

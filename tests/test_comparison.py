@@ -92,6 +92,20 @@ def test_runs_are_seeds_of_a_configuration(v2_run: ShortRun, tmp_path: Path) -> 
     assert main(["compare", str(tmp_path / "ppo"), str(v2_run.folder), "-o", str(tmp_path / "page.html")]) == 0
 
 
+def test_a_run_solves_when_a_hundredth_of_its_episodes_average_the_target(v2_run: ShortRun, tmp_path: Path) -> None:
+    run = Path(shutil.copytree(v2_run.folder, tmp_path / "ppo" / "LunarLanderContinuous-v2_1"))
+    for file in run.glob("*.monitor.csv"):
+        file.unlink()
+    # 200 episodes of 100 steps, half a second each; from the 61st on they return 250.
+    rows = [f"{100 if i < 60 else 250},100,{(i + 1) / 2}" for i in range(200)]
+    (run / "0.monitor.csv").write_text('#{"t_start": 0.0, "env_id": "x"}\nr,l,t\n' + "\n".join(rows) + "\n")
+    (one,) = read_configurations(run, episodes=2)
+    assert one.solved == {"200": ((6200.0, 31.0),)}
+    page = tmp_path / "page.html"
+    assert main(["compare", str(run), str(v2_run.folder.parent), "--episodes", "2", "-o", str(page)]) == 0
+    assert "<td>1 of 1</td><td>6.20 [6.20, 6.20]</td><td>31.0 [31.0, 31.0]</td>" in page.read_text()
+
+
 def test_a_mistake_is_one_line(benchmark_json: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     (tmp_path / "other.json").write_text('{"a": 1}')
     (tmp_path / "empty").mkdir()
