@@ -20,7 +20,7 @@ import numpy as np
 import torch
 import yaml
 from stable_baselines3.common.base_class import BaseAlgorithm
-from stable_baselines3.common.callbacks import EvalCallback
+from stable_baselines3.common.callbacks import CheckpointCallback, EvalCallback
 from stable_baselines3.common.logger import configure
 from stable_baselines3.common.off_policy_algorithm import OffPolicyAlgorithm
 from stable_baselines3.common.utils import set_random_seed
@@ -141,6 +141,9 @@ class _ResumingManager(LanderExperimentManager):
     def create_callbacks(self) -> None:
         super().create_callbacks()
         for callback in self.callbacks:
+            if self._checkpoint is not None and type(callback) in (EvalCallback, CheckpointCallback):
+                # They count calls: without this each interruption would put off the next evaluation.
+                callback.n_calls = self._checkpoint.step // self.n_envs
             if type(callback) is EvalCallback:
                 _restore_evaluations(callback, self._run.path, self._checkpoint)
 
