@@ -109,12 +109,14 @@ def take_all(
             work, prepare, do = join(store)
             while time.monotonic() < give_up:
                 taken = work.take(prepare)
+                if taken is None and endless:
+                    work.grow()
+                    # At once, so that the end of the time leaves no piece that nobody takes.
+                    taken = work.take(prepare)
                 if taken is not None:
                     with work.hold(taken[0]):
                         do(*taken)
-                elif endless:
-                    work.grow()
-                elif work.progress().running:
+                elif endless or work.progress().running:
                     # Whoever has the others may be lost before they are done.
                     time.sleep(_POLL)
                 else:
