@@ -6,7 +6,10 @@ import argparse
 import ast
 import sys
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from sb3_lander.assessment import Assessed, Assessment
 
 __all__ = [
     "add_compare_arguments",
@@ -47,9 +50,7 @@ def run_evaluate(arguments: argparse.Namespace) -> None:
         if file is not None and not file.parent.is_dir():
             raise FileNotFoundError(f"no folder {file.parent} for {file.name}")
     env_kwargs = dict(_key_value(word) for word in arguments.env_kwargs)
-    from sb3_lander import findings
     from sb3_lander.assessment import Assessment
-    from sb3_lander.saving import write_text
 
     assessment = Assessment(
         arguments.path,
@@ -64,14 +65,27 @@ def run_evaluate(arguments: argparse.Namespace) -> None:
         deterministic=not arguments.stochastic,
         safe=arguments.safe,
     )
-    found = list(
-        assessment.play(
+    found: list[Assessed] = []
+    try:
+        for assessed in assessment.play(
             n_processes=arguments.processes,
             progress=sys.stderr.isatty(),
             videos=arguments.video,
             video_folder=arguments.video_folder,
-        )
-    )
+        ):
+            found.append(assessed)
+    finally:
+        # After Ctrl-C too: the checkpoints that were played to the end are not lost.
+        if found:
+            _hand_over(arguments, assessment, found, env_kwargs)
+
+
+def _hand_over(
+    arguments: argparse.Namespace, assessment: Assessment, found: list[Assessed], env_kwargs: dict[str, Any]
+) -> None:
+    from sb3_lander import findings
+    from sb3_lander.saving import write_text
+
     print(findings.table(found))
     if any(subject.borrowed for subject in assessment.subjects):
         print("note: models without normalisation statistics of their own were given the run's latest")

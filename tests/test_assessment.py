@@ -192,6 +192,26 @@ def test_checkpoints_are_reported_in_step_order(run_folder: Path, evaluate_comma
     ]
 
 
+def test_checkpoints_played_before_ctrl_c_are_kept(
+    run_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    played: list[Any] = []
+
+    def interrupted(model: Any, *arguments: Any, **options: Any) -> EvaluationReport:
+        if played:
+            raise KeyboardInterrupt
+        played.append(model)
+        return evaluate(model, *arguments, **options)
+
+    monkeypatch.setattr("sb3_lander.assessment.evaluate", interrupted)
+    file = tmp_path / "report.json"
+    assert main(["evaluate", *split(run_folder, FEW, "--checkpoints --json", file)]) == 130
+    captured = capsys.readouterr()
+    assert [found["step"] for found in json.loads(file.read_text())["checkpoints"]] == [8192]
+    assert f"wrote {file}" in captured.out
+    assert captured.err == "sb3_lander: interrupted; what was finished is kept\n"
+
+
 def test_the_csv_has_a_row_for_each_episode(run_folder: Path, evaluate_command: Evaluate, tmp_path: Path) -> None:
     found = evaluate_command(run_folder, FEW, "--checkpoints --csv", tmp_path / "episodes.csv").json["checkpoints"]
     with (tmp_path / "episodes.csv").open(newline="") as file:
