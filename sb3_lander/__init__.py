@@ -24,6 +24,7 @@ The modules, from the lowest to the highest; each imports only from those above 
     runs             a run folder of the RL Zoo, read
     callbacks        checkpoints, videos and the moment of success during a training
     settings         the YAML files: where they are, and whether an entry can work
+    parameter        one hyperparameter that a search varies: a range or choices
     search_space     what a search may vary, in YAML or as the Zoo has it
     experiment       the RL Zoo's experiment manager, for our ids
     zoo              register(): the one hook into the RL Zoo

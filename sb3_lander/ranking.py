@@ -80,7 +80,8 @@ def rerun(
     :raises ValueError: If there is no complete trial.
     """
     chosen = candidates(study, search, count)
-    measurement = search.measurement()
+    # Whatever the search looked at to be quick, this decides.
+    measurement = replace(search.measurement(), evaluate_on="gymnasium")
     if measurement.final_episodes:
         measurement = replace(measurement, final_episodes=1000, final_first_seed=_FIRST_TASK)
     results = benchmark.run([recipe for recipe, _ in chosen], seeds, measurement, out, jobs=jobs)

@@ -53,11 +53,23 @@ class Search:
     target: float = 200.0
     """The return to reach, for ``time-to-solve``."""
 
+    steps_limit: int | None = None
+    """End a training after this many environment steps at the latest, without changing its schedules."""
+
+    evaluate_on: str = "gymnasium"
+    """Where ``time-to-solve`` looks whether the return is reached: on the 100 fixed tasks of ``gymnasium``, or, several
+    times quicker, on 48 episodes of ``envpool``."""
+
     def __post_init__(self) -> None:
         if self.objective not in OBJECTIVES:
             raise ValueError(f"objective {self.objective!r} is unknown, choose one of {', '.join(OBJECTIVES)}")
         if self.seeds < 1 or (self.budget is not None and self.budget < 1):
             raise ValueError(f"seeds={self.seeds} and budget={self.budget} must be at least 1")
+        if self.steps_limit is not None and self.steps_limit < 1:
+            raise ValueError(f"steps_limit={self.steps_limit} must be at least 1")
+        if self.evaluate_on != "gymnasium" and self.objective != "time-to-solve":
+            raise ValueError(f"evaluate_on={self.evaluate_on!r} is for the objective time-to-solve")
+        self.measurement()
 
     def measurement(self) -> Measurement:
         """Return how a trial's trainings are watched."""
@@ -67,6 +79,8 @@ class Search:
             targets=(self.target,) if solving else (),
             until_solved=solving,
             budget=self.budget,
+            steps_limit=self.steps_limit,
+            evaluate_on=self.evaluate_on,
             curve_points=0,
             final_episodes=0 if solving else 100,
             # Not the tasks of a benchmark's final report, on which nothing may be selected.

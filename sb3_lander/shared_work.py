@@ -40,7 +40,7 @@ def earlier_attempts(trial: FrozenTrial) -> list[int]:
 def make_once(
     store: Store, name: str, purpose: str, about: Mapping[str, Any], direction: Direction = "minimize"
 ) -> None:
-    """Make a study, unless there is one of the name, that says what it is for.
+    """Make a study that says what it is for, unless there is one of the name.
 
     :param store: Where it will live.
     :param name: The study.
@@ -49,9 +49,13 @@ def make_once(
     :param direction: Optuna's.
     """
     with store.lock(name):
-        if name not in optuna.study.get_all_study_names(store.storage):
-            made = optuna.create_study(study_name=name, storage=store.storage, direction=direction)
-            made.set_user_attr(purpose, about)
+        if name in optuna.study.get_all_study_names(store.storage):
+            study = optuna.load_study(study_name=name, storage=store.storage)
+        else:
+            study = optuna.create_study(study_name=name, storage=store.storage, direction=direction)
+        # A study without anything is what a maker leaves who was killed between these two lines.
+        if not study.user_attrs and not study.get_trials(deepcopy=False) and study.direction.name.lower() == direction:
+            study.set_user_attr(purpose, about)
 
 
 @dataclass(frozen=True)
@@ -98,16 +102,18 @@ class SharedWork:
         self.store = store
         self.study = study
 
-    def fill(self, items: Sequence[Any]) -> None:
+    def fill(self, items: Sequence[Any], first: Mapping[str, Any] | None = None) -> None:
         """Add the pieces that the study does not have yet.
 
         :param items: What tells pieces apart; values that JSON can hold.
+        :param first: Parameters of the first of them that are decided already.
         """
         with self.store.lock(self.study.study_name):
             known = [trial.user_attrs.get(ITEM) for trial in self._trials()]
             for item in items:
                 if item not in known:
-                    self.study.enqueue_trial({}, user_attrs={ITEM: item})
+                    decided = dict(first or {}) if item == items[0] else {}
+                    self.study.enqueue_trial(decided, user_attrs={ITEM: item})
 
     def grow(self) -> None:
         """Add a piece if none waits: its item is the number of those before it."""

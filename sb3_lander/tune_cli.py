@@ -28,8 +28,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add("--workers", type=int, default=1, metavar="W", help="processes that train (default: %(default)s)")
     add("--seeds", type=int, default=3, metavar="K", help="trainings in a trial (default: %(default)s)")
     add("--budget", type=int, metavar="STEPS", help="environment steps of each (default: the entry's n_timesteps)")
+    add("--steps-limit", type=int, metavar="STEPS", help="end a training there, with its schedules as they are")
     add("--objective", default="return", help="return or time-to-solve (default: %(default)s)")
     add("--target", type=float, default=200.0, help="the return to reach, for time-to-solve (default: %(default)s)")
+    add("--evaluate-on", default="gymnasium", help="for time-to-solve: gymnasium, or envpool, which is quicker")
     add("--space", type=Path, metavar="FILE", help="search space (default: ours for the algorithm, or else the Zoo's)")
     add("--conf-file", type=Path, metavar="FILE", help="the entry to search around (default: ours)")
     add("--sampler", default="tpe", help="tpe, random or qmc (default: %(default)s)")
@@ -101,6 +103,8 @@ def _search(arguments: argparse.Namespace) -> Search:
         budget=arguments.budget,
         objective=arguments.objective,
         target=arguments.target,
+        steps_limit=arguments.steps_limit,
+        evaluate_on=arguments.evaluate_on,
     )
 
 

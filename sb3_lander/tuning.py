@@ -160,7 +160,8 @@ def tune(
     with open_store(storage) as store:
         study, _ = open_study(store, name, search)
         work = SharedWork(store, study)
-        work.fill(range(trials or 0))
+        # The first trial is the entry itself, as far as the space has it: what the others must beat.
+        work.fill(range(trials or 1), search.search_space().locate(search.entry))
         seeds = [zlib.crc32(f"{store.worker_id}/{number}".encode()) for number in range(workers)]
         arguments = [(storage, name, sampler, pruner, seed, seconds, trials is None) for seed in seeds]
         run_workers(_work, arguments, functools.partial(_state, work, search) if progress else None)

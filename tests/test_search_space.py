@@ -14,6 +14,7 @@ from stable_baselines3 import PPO
 from torch import nn
 
 from sb3_lander.search_space import YamlSpace, ZooSpace, plain, read_space
+from sb3_lander.settings import default_config, merge_policy_kwargs, read_entry
 
 SPACE = """
 learning_rate: {low: 1.0e-4, high: 1.0e-2, log: true, as: linear_schedule}
@@ -43,6 +44,37 @@ def test_every_kind_of_parameter_becomes_a_change() -> None:
     two = space.suggest(fixed(**known, use_sde=False, policy_kwargs__net_arch="two", policy_kwargs__log_std_init=-0.5))
     assert two["policy_kwargs"] == {"net_arch": {"pi": [16], "vf": [32]}, "log_std_init": -0.5}
     assert "sde_sample_freq" not in two
+
+
+@pytest.mark.parametrize(
+    "raw",
+    [
+        {"use_sde": True, "sde_sample_freq": 8, "policy_kwargs.net_arch": "small"},
+        {"use_sde": False, "policy_kwargs.net_arch": "two", "policy_kwargs.log_std_init": -0.5},
+    ],
+)
+def test_the_parameters_of_an_entry_are_found_again(raw: dict[str, Any]) -> None:
+    space = YamlSpace.parse(yaml.safe_load(SPACE))
+    raw = {"learning_rate": 2e-3, "n_epochs": 8, "gamma": 0.0078125, "n_steps": 7, "max_grad_norm": 1.5, **raw}
+    entry = space.suggest(optuna.trial.FixedTrial(raw))
+    assert space.locate({"policy": "MlpPolicy", **entry}) == raw
+
+
+def test_what_of_an_entry_no_parameter_can_give_is_left_out() -> None:
+    space = YamlSpace.parse(yaml.safe_load(SPACE))
+    outside = {"learning_rate": 2e-3, "n_epochs": 7, "gamma": 0.5, "n_steps": 100, "use_sde": "yes"}
+    assert space.locate({**outside, "policy_kwargs": "dict(net_arch=[16])"}) == {}
+    assert space.locate({"policy_kwargs": {"net_arch": [8]}, "n_steps": 0, "max_grad_norm": None}) == {}
+
+
+def test_our_space_has_our_entry_in_it() -> None:
+    space = read_space(None, "ppo", 2, 32)
+    assert isinstance(space, YamlSpace)
+    entry = read_entry(default_config("ppo"), "LunarLanderContinuous-v3")
+    located = space.locate(entry)
+    assert located.keys() == space.parameters.keys()
+    changes = merge_policy_kwargs(entry, space.suggest(optuna.trial.FixedTrial(located)))
+    assert {**entry, **changes} == {**entry, "learning_rate": "lin_0.0025"}
 
 
 def test_ranges_are_optunas() -> None:

@@ -17,7 +17,7 @@ from conftest import REPO
 from optuna.trial import TrialState
 from postgres import Server, find_binaries
 
-from sb3_lander.shared_work import ERROR, ITEM, SharedWork, earlier_attempts
+from sb3_lander.shared_work import ERROR, ITEM, SharedWork, earlier_attempts, make_once
 from sb3_lander.storages import Store, open_store
 
 PIECES, WORKERS, KILLS = 40, 4, 12
@@ -141,6 +141,16 @@ def work(store: Store) -> SharedWork:
     work = SharedWork(store, optuna.create_study(study_name="study", storage=store.storage))
     work.fill([0])
     return work
+
+
+def test_a_study_that_its_killed_maker_left_empty_is_completed_once(store: Store) -> None:
+    studies = {name: optuna.create_study(study_name=name, storage=store.storage) for name in ("empty", "foreign")}
+    studies["foreign"].enqueue_trial({})
+    for name in studies:
+        make_once(store, name, "purpose", {"x": 1})
+    make_once(store, "empty", "purpose", {"x": 2})
+    assert studies["empty"].user_attrs == {"purpose": {"x": 1}}
+    assert studies["foreign"].user_attrs == {}
 
 
 def test_an_interrupted_piece_waits_again_with_what_it_had(work: SharedWork) -> None:

@@ -72,6 +72,8 @@ def test_a_search_from_the_command_line_to_a_training_with_its_winner(tmp_path: 
         assert trial.user_attrs["seeds"] == trial_seeds("s", trial.number, 2)
         assert trial.value == pytest.approx(sum(trial.user_attrs["scores"]) / 2)
         assert len(set(trial.user_attrs["scores"])) == 2
+    # The entry's own; the others are the sampler's.
+    assert [trial.params["learning_rate"] == 2.5e-3 for trial in study.trials] == [True, False, False, False]
     assert len({seed for trial in study.trials for seed in trial.user_attrs["seeds"]}) == 8
 
     again = python(TUNE + " --trials 4", cwd=tmp_path)
@@ -141,6 +143,8 @@ def test_time_to_solve_is_a_geometric_mean_and_never_counts_twice_the_time(monke
     assert study.direction is optuna.study.StudyDirection.MINIMIZE
     watched = search(objective="time-to-solve", target=250.0).measurement()
     assert (watched.targets, watched.until_solved, watched.final_episodes) == ((250.0,), True, 0)
+    quick = search(objective="time-to-solve", evaluate_on="envpool", steps_limit=1000).measurement()
+    assert (quick.evaluate_on, quick.steps_limit) == ("envpool", 1000)
 
 
 def test_hopeless_trials_end_after_their_first_seed(monkeypatch: pytest.MonkeyPatch) -> None:
