@@ -58,14 +58,18 @@ def learning_curve(logs: Sequence[TrainingLog], *, by: Literal["steps", "seconds
         axes.legend(loc="lower right")
         return figure
 
-    reached = [int(one.steps[np.argmax(one.values >= TARGET)]) for one in trained if (one.values >= TARGET).any()]
-    unit = "step" if by == "steps" else "second"
-    when = f", from {unit} {min(reached):,} on" if reached else ""
-    ends = ", ".join(f"{one.values[-1]:.0f}" for one in trained)
-    text = (
-        f"Return of training episodes against {by}. {len(reached)} of {len(kept)} trainings average {TARGET:g} or more"
-    )
-    return Picture(f"returns_by_{by}", f"Return against {by}", f"{text}{when}. At the end they average {ends}.", draw)
+    text = f"Against {by}: {_course('training episodes', trained, by)}"
+    if by == "steps" and evaluated:
+        text += f"; {_course('deterministic evaluations', evaluated, by)}"
+    return Picture(f"returns_by_{by}", f"Return against {by}", f"{text}.", draw)
+
+
+def _course(kind: str, series: Sequence[Series], unit: str) -> str:
+    """Say whether and from when on returns reached the target, and what they end at."""
+    reached = [one.steps[np.argmax(one.values >= TARGET)] for one in series if (one.values >= TARGET).any()]
+    when = f", first at {min(reached):,.0f} {unit}" if reached else ""
+    ends = ", ".join(f"{one.values[-1]:.0f}" for one in series)
+    return f"the {kind} of {len(reached)} of {len(series)} trainings reach {TARGET:g}{when}, and they end at {ends}"
 
 
 def success(logs: Sequence[TrainingLog]) -> Picture | None:
