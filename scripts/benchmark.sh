@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Make the README's figures again: about three hours on two quiet cores. Interrupted, it goes on where it stopped.
+# Make the README's figures again: about two hours on two quiet cores. Interrupted, it goes on where it stopped.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 results=scripts/results
@@ -10,8 +10,10 @@ python -m sb3_lander benchmark scripts/recipes.yml $solved $seeds --baseline zoo
 # Two side by side slow each other down alike.
 python -m sb3_lander benchmark scripts/ablation_recipes.yml $solved $seeds --steps-limit 500000 --eval-every 8192 --jobs 2 \
   --baseline everything --out $results/ablation.json
+python -m sb3_lander benchmark scripts/mirror_recipes.yml $solved --seeds 20 --first-seed 1030 --steps-limit 500000 \
+  --eval-every 8192 --jobs 2 --baseline none --out $results/mirror.json
 python -m sb3_lander benchmark ppo $seeds --jobs 2 --out $results/default_budget.json
 # The whole of both commands, one after the other: steps a second with the Zoo's evaluations, and what both end at.
 python -m sb3_lander benchmark ppo zoo --seeds 3 --first-seed 1020 --baseline zoo --out $results/beside_zoo.json
-python scripts/throughput.py --seconds 0.2
+python scripts/throughput.py --seconds 1
 python scripts/update_readme.py
