@@ -7,6 +7,7 @@ import multiprocessing
 import os
 import signal
 import sys
+import threading
 import time
 import traceback
 from collections.abc import Callable, Sequence
@@ -34,8 +35,8 @@ def run_workers(
 ) -> None:
     """Run worker processes until all have ended, and show how far the work is.
 
-    The machine's cores are shared out among them. A worker that is killed is replaced, up to ten times. On Ctrl-C all
-    of them give their work back and end.
+    The machine's cores are shared out among them. A worker that is killed is replaced, up to ten times. On Ctrl-C, or
+    when this process is killed, all of them give their work back and end.
 
     :param work: What a worker does; it must be importable.
     :param arguments: Its arguments, for each worker.
@@ -65,7 +66,7 @@ def run_workers(
     except KeyboardInterrupt:
         for process in processes:
             if process.is_alive() and process.pid is not None:
-                os.kill(process.pid, signal.SIGINT)
+                os.kill(process.pid, signal.SIGTERM)
         raise
     finally:
         for process in processes:
@@ -99,8 +100,10 @@ def take_all(
     :param endless: Add a piece when none waits.
     :raises SystemExit: After an interruption (130) or an error (1), which is printed.
     """
-    # What stops a cluster's job is to be like Ctrl-C: the piece is given back at once.
-    signal.signal(signal.SIGTERM, signal.getsignal(signal.SIGINT))
+    # What stops a cluster's job is to be like Ctrl-C: the piece is given back at once. Not whatever SIGINT does here,
+    # which in a script's background is nothing.
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    threading.Thread(target=_end_with_parent, daemon=True).start()
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     give_up = math.inf if seconds is None else time.monotonic() + seconds
     try:
@@ -126,6 +129,14 @@ def take_all(
     except Exception:
         traceback.print_exc()
         sys.exit(1)
+
+
+def _end_with_parent() -> None:
+    """Wait until whoever started this worker is gone, however that came, and stop."""
+    parent = multiprocessing.parent_process()
+    if parent is not None:
+        parent.join()
+        os.kill(os.getpid(), signal.SIGTERM)
 
 
 def _show(bar: Any, state: Callable[[], tuple[Progress, str]] | None) -> None:

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -103,13 +104,7 @@ def test_a_search_from_the_command_line_to_a_training_with_its_winner(tmp_path: 
 
 
 def test_ctrl_c_stops_cleanly_and_the_next_call_goes_on(tmp_path: Path) -> None:
-    command = [sys.executable, *TUNE.split(), "--trials", "3", "--workers", "2", "--budget", "200000"]
-    # Two hundred thousand steps take long enough to be interrupted.
-    with subprocess.Popen(command, stderr=subprocess.PIPE, text=True, start_new_session=True) as process:
-        until = time.monotonic() + 120
-        while time.monotonic() < until and not any(t.state is TrialState.RUNNING for t in trials()):
-            time.sleep(0.5)
-        time.sleep(1.0)
+    with running_search() as process:
         os.killpg(process.pid, signal.SIGINT)
         errors = process.communicate(timeout=120)[1]
     assert process.returncode == 130
@@ -118,6 +113,30 @@ def test_ctrl_c_stops_cleanly_and_the_next_call_goes_on(tmp_path: Path) -> None:
     states = [trial.state for trial in trials()]
     assert states.count(TrialState.WAITING) == 3
     assert set(states) == {TrialState.WAITING, TrialState.FAIL}
+
+
+def test_workers_give_back_their_trials_when_the_command_is_killed(tmp_path: Path) -> None:
+    with running_search() as process:
+        process.kill()
+    until = time.monotonic() + 120
+    while time.monotonic() < until and any(t.state is TrialState.RUNNING for t in trials()):
+        time.sleep(0.5)
+    states = [trial.state for trial in trials()]
+    assert states.count(TrialState.WAITING) == 3
+    assert set(states) == {TrialState.WAITING, TrialState.FAIL}
+
+
+@contextlib.contextmanager
+def running_search() -> Iterator[subprocess.Popen[str]]:
+    """Start a search, and wait until trials are under way."""
+    # Two hundred thousand steps take long enough to be interrupted.
+    command = [sys.executable, *TUNE.split(), "--trials", "3", "--workers", "2", "--budget", "200000"]
+    with subprocess.Popen(command, stderr=subprocess.PIPE, text=True, start_new_session=True) as process:
+        until = time.monotonic() + 120
+        while time.monotonic() < until and not any(t.state is TrialState.RUNNING for t in trials()):
+            time.sleep(0.5)
+        time.sleep(1.0)
+        yield process
 
 
 def trials() -> list[optuna.trial.FrozenTrial]:
