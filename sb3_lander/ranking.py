@@ -101,7 +101,7 @@ def table(found: Sequence[Candidate], search: Search) -> str:
     unit = "return" if search.objective == "return" else f"seconds to {search.target:g}"
     lines = [f"{'recipe':12} {unit:>26} {'in the study':>13} {'success':>8}"]
     for one in found:
-        value = "" if one.trial is None or one.trial.value is None else f"{one.trial.value:.1f}"
+        value = "" if one.trial is None or one.trial.value is None else f"{one.trial.value:.2f}"
         rate = "" if one.success_rate is None else f"{100 * one.success_rate.value:.1f}%"
         lines.append(f"{one.recipe.name:12} {one.figure!s:>26} {value:>13} {rate:>8}")
     return "\n".join(lines)
@@ -116,6 +116,7 @@ def winner_yaml(
     statistic = (
         "interquartile mean of the return" if search.objective == "return" else f"median seconds to {search.target:g}"
     )
+    where = "" if search.evaluate_on == "gymnasium" else f" on {search.evaluate_on}"
     origin = "the entry that the search started from" if winner.trial is None else f"trial {winner.trial.number}"
     versions = ", ".join(f"{name} {version}" for name, version in machine["versions"].items() if version)
     made = f"{datetime.now(timezone.utc):%Y-%m-%d} by `python -m sb3_lander tune top`"
@@ -123,7 +124,7 @@ def winner_yaml(
         f"{search.algo} for {search.env_id}, in the RL Zoo's format.",
         "",
         f"Provenance: {origin} of study {study.study_name!r} ({counts} trials, {search.seeds} seeds each,",
-        f"objective {search.objective}). Judged on the fresh seeds {min(seeds)} to {max(seeds)}:",
+        f"objective {search.objective}{where}). Judged on the fresh seeds {min(seeds)} to {max(seeds)}:",
         f"{statistic} {winner.figure} (95% interval over seeds).",
         f"Made {made} with python {machine['python']}, {versions}.",
     ]

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import matplotlib as mpl
 import optuna
+from matplotlib.figure import Figure
 from optuna.trial import TrialState
 
 from sb3_lander.search import Search
@@ -34,7 +35,7 @@ def table(study: optuna.Study, search: Search) -> str:
     ]
     for trial in search.ranked(study)[:_SHOWN]:
         parameters = " ".join(f"{name}={_short(value)}" for name, value in trial.params.items())
-        lines.append(f"{trial.value or 0.0:9.1f}  trial {trial.number:<4} {parameters}")
+        lines.append(f"{trial.value or 0.0:9.2f}  trial {trial.number:<4} {parameters}")
     faults = [trial for trial in trials if "fault" in trial.user_attrs]
     if faults:
         last = faults[-1]
@@ -44,6 +45,13 @@ def table(study: optuna.Study, search: Search) -> str:
 
 def _short(value: object) -> str:
     return f"{value:.3g}" if isinstance(value, float) else str(value)
+
+
+def _make_room(figure: Figure) -> None:
+    """Keep the labels of many small panels side by side out of each other's way."""
+    for panel in figure.axes:
+        panel.tick_params(axis="x", which="both", labelrotation=60)
+        panel.set_xlabel(panel.get_xlabel().replace(".", ".\n"))
 
 
 def draw(study: optuna.Study, folder: Path) -> Iterator[Path]:
@@ -67,6 +75,8 @@ def draw(study: optuna.Study, folder: Path) -> Iterator[Path]:
                 continue
             axes = getattr(optuna.visualization.matplotlib, f"plot_{name}")(study)
             figure = (axes if hasattr(axes, "figure") else axes.flat[0]).figure
+            if name == "slice":
+                _make_room(figure)
             figure.savefig(folder / f"{name}.png", dpi=130, bbox_inches="tight")
             plt.close(figure)
             yield folder / f"{name}.png"

@@ -170,4 +170,4 @@ def tune(
 
 def _state(work: SharedWork, search: Search) -> tuple[Progress, str]:
     ranked = search.ranked(work.study)
-    return work.progress(), f"best {ranked[0].value:.1f}" if ranked else ""
+    return work.progress(), f"best {ranked[0].value:.2f}" if ranked else ""
