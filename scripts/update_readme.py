@@ -31,7 +31,7 @@ RESULTS = REPO / "scripts" / "results"
 ASSETS = REPO / "assets"
 
 
-def load(name: str) -> dict[str, Any]:
+def load(name: str) -> Any:
     """Return a committed result."""
     return json.loads((RESULTS / f"{name}.json").read_text())
 
@@ -141,12 +141,24 @@ def throughput_table() -> str:
     return markdown(["steps a second with this many environments", *counts], rows)
 
 
+def study_table() -> str:
+    """Return the best trials of the search in earnest, and the entry it began with, on the fresh seeds."""
+    rows = []
+    in_study = {f"trial {trial['number']}": trial["value"] for trial in load("study")}
+    for recipe, row in sorted(summary(load("study_top")).items(), key=lambda item: item[1]["seconds"]["250"].value):
+        # The study's first trial is the entry itself.
+        value = in_study["trial 0" if recipe == "entry" else recipe]
+        rows.append([recipe, f"{value:.2f}", str(row["seconds"]["250"]), f"{row['worst_seconds']['250']:.1f}"])
+    return markdown(["recipe", "seconds to 250 in the study", "on ten fresh seeds", "worst"], rows)
+
+
 BLOCKS = {
     "headline": headline,
     "solving": solving_table,
     "ablation": lambda: times_table("ablation", "everything"),
     "mirror": lambda: times_table("mirror", "none"),
     "final": final_table,
+    "study": study_table,
     "throughput": throughput_table,
 }
 """What a pair of markers in a README is filled with, such as <!-- final --> and <!-- /final -->."""
