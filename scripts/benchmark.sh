@@ -15,5 +15,5 @@ python -m sb3_lander benchmark scripts/mirror_recipes.yml $solved --seeds 20 --f
 python -m sb3_lander benchmark ppo $seeds --jobs 2 --out $results/default_budget.json
 # The whole of both commands, one after the other: steps a second with the Zoo's evaluations, and what both end at.
 python -m sb3_lander benchmark ppo zoo --seeds 3 --first-seed 1020 --baseline zoo --out $results/beside_zoo.json
-python scripts/throughput.py --seconds 1
+python scripts/throughput.py
 python scripts/update_readme.py
