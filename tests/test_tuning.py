@@ -131,6 +131,8 @@ def running_search() -> Iterator[subprocess.Popen[str]]:
     """Start a search, and wait until trials are under way."""
     # Two hundred thousand steps take long enough to be interrupted.
     command = [sys.executable, *TUNE.split(), "--trials", "3", "--workers", "2", "--budget", "200000"]
+    # Tests that run in a script's background ignore Ctrl-C, and so would their children.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     with subprocess.Popen(command, stderr=subprocess.PIPE, text=True, start_new_session=True) as process:
         until = time.monotonic() + 120
         while time.monotonic() < until and not any(t.state is TrialState.RUNNING for t in trials()):
