@@ -19,7 +19,7 @@ import tempfile
 import time
 from collections import Counter
 from pathlib import Path
-from statistics import fmean
+from statistics import median
 from typing import Any
 
 import optuna
@@ -129,20 +129,24 @@ def main() -> None:
     args.out.write_text(json.dumps(results, indent=1) + "\n")
 
 
-def scaling(folder: Path) -> dict[str, float]:
-    """Return the trials per hour of one worker and of two, from trials of 20,000 steps, in turn."""
+def scaling(folder: Path) -> dict[str, Any]:
+    """Return the trials per hour of one worker and of two, from trials of 20,000 steps, in turn and in reverse."""
     rates: dict[str, list[float]] = {"1": [], "2": []}
-    for turn in range(2):
-        for workers, found in rates.items():
+    for turn in range(4):
+        for workers in sorted(rates, reverse=turn % 2 == 1):
             url, study = str(folder / f"scaling{turn}{workers}.log"), "scaling"
             start(folder, url, study, 8, "--workers", workers, "--budget", "20000", "--pruner", "none").wait()
             trials = optuna.load_study(study_name=study, storage=open_store(url).storage).get_trials()
             # From the first trial's start to the last one's end: a worker's own start is paid once, not for each trial.
             began = min(t.datetime_start for t in trials if t.datetime_start)
             ended = max(t.datetime_complete for t in trials if t.datetime_complete)
-            found.append(3600.0 * len(trials) / (ended - began).total_seconds())
-    means = {workers: fmean(found) for workers, found in rates.items()}
-    return {"trials_per_hour_1": means["1"], "trials_per_hour_2": means["2"], "ratio": means["2"] / means["1"]}
+            rates[workers].append(round(3600.0 * len(trials) / (ended - began).total_seconds(), 1))
+    ratios = [two / one for one, two in zip(rates["1"], rates["2"], strict=True)]
+    return {
+        "trials_per_hour_of_one": rates["1"],
+        "trials_per_hour_of_two": rates["2"],
+        "median_ratio": round(median(ratios), 2),
+    }
 
 
 if __name__ == "__main__":

@@ -155,6 +155,18 @@ def study_table() -> str:
     return markdown(["recipe", "seconds to 250 in the study", "on ten fresh seeds", "worst"], rows)
 
 
+def proof_table() -> str:
+    """Return what became of a search's trials whose workers and server were killed, beside an undisturbed one's."""
+    results = load("tuning_proof")
+    keys = ("finished", "finished_twice", "left_running_or_waiting", "taken_from_killed_workers")
+    rows = []
+    for storage in ("journal", "postgresql"):
+        for how in ("undisturbed", "disturbed"):
+            found = results[storage][how]
+            rows.append([storage, str(found.get("kills", 0)), str(found["pieces"]), *(str(found[key]) for key in keys)])
+    return markdown(["storage", "kills", "trials", *(key.replace("_", " ") for key in keys)], rows)
+
+
 BLOCKS = {
     "headline": headline,
     "solving": solving_table,
@@ -162,6 +174,7 @@ BLOCKS = {
     "mirror": lambda: times_table("mirror", "none"),
     "final": final_table,
     "study": study_table,
+    "proof": proof_table,
     "throughput": throughput_table,
 }
 """What a pair of markers in a README is filled with, such as <!-- final --> and <!-- /final -->."""
