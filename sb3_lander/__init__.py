@@ -4,6 +4,7 @@ The modules, from the lowest to the highest; each imports only from those above 
 
     picture          a figure for light and dark pages, with a text that says the same
     machine          what a figure was made on and with
+    lifeline         processes that end with the one that started them
     envs             the environment ids, the success flag, rendering without a display
     symmetry         MirrorSymmetry: which observations and actions change sign or place
     flat             all parameters in one tensor, for the optimizer

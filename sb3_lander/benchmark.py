@@ -18,6 +18,7 @@ from typing import Any
 import yaml
 from tqdm import tqdm  # type: ignore[import-untyped]  # it ships no types
 
+from sb3_lander.lifeline import end_with_parent
 from sb3_lander.machine import machine
 from sb3_lander.recipes import Measurement, Recipe
 from sb3_lander.saving import write_text
@@ -100,7 +101,7 @@ def run(
 
 def _train_apart(recipe: Recipe, seed: int, measurement: Measurement) -> dict[str, Any]:
     """Train in a fresh process: torch's threads, the random state and the memory are nobody else's."""
-    with ProcessPoolExecutor(1, mp_context=multiprocessing.get_context("spawn")) as process:
+    with ProcessPoolExecutor(1, multiprocessing.get_context("spawn"), end_with_parent) as process:
         return process.submit(train, recipe, seed, measurement).result()
 
 

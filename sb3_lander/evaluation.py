@@ -32,6 +32,7 @@ from tqdm import tqdm  # type: ignore[import-untyped]  # it ships no types
 
 from sb3_lander.envs import register_envs
 from sb3_lander.episodes import Episode, EvaluationReport, Task
+from sb3_lander.lifeline import end_with_parent
 from sb3_lander.player import ObsNormalizer, Player
 
 __all__ = ["DEFAULT_FIRST_SEED", "Episode", "EvaluationReport", "Task", "evaluate", "fixed_tasks"]
@@ -214,6 +215,7 @@ _worker_player: Player | None = None
 
 
 def _start_worker(player: bytes) -> None:
+    end_with_parent()
     global _worker_player  # noqa: PLW0603 - an executor's initializer can hand over its result in no other way
     th.set_num_threads(1)
     _worker_player = cloudpickle.loads(player)

@@ -7,7 +7,6 @@ import multiprocessing
 import os
 import signal
 import sys
-import threading
 import time
 import traceback
 from collections.abc import Callable, Sequence
@@ -17,6 +16,7 @@ from typing import Any
 import optuna
 from tqdm import tqdm  # type: ignore[import-untyped]  # it ships no types
 
+from sb3_lander.lifeline import end_with_parent
 from sb3_lander.machine import usable_cores
 from sb3_lander.shared_work import Progress, SharedWork
 from sb3_lander.storages import PATIENCE, Store, open_store
@@ -103,7 +103,7 @@ def take_all(
     # What stops a cluster's job is to be like Ctrl-C: the piece is given back at once. Not whatever SIGINT does here,
     # which in a script's background is nothing.
     signal.signal(signal.SIGTERM, signal.default_int_handler)
-    threading.Thread(target=_end_with_parent, daemon=True).start()
+    end_with_parent()
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     give_up = math.inf if seconds is None else time.monotonic() + seconds
     try:
@@ -129,14 +129,6 @@ def take_all(
     except Exception:
         traceback.print_exc()
         sys.exit(1)
-
-
-def _end_with_parent() -> None:
-    """Wait until whoever started this worker is gone, however that came, and stop."""
-    parent = multiprocessing.parent_process()
-    if parent is not None:
-        parent.join()
-        os.kill(os.getpid(), signal.SIGTERM)
 
 
 def _show(bar: Any, state: Callable[[], tuple[Progress, str]] | None) -> None:

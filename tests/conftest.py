@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import NamedTuple
@@ -47,6 +48,22 @@ def python(*command: str | Path, cwd: Path, code: str | None = None) -> Finished
         check=False,
     )
     return Finished(done.returncode, done.stdout)
+
+
+def wait_until_gone(group: int) -> None:
+    """Wait until no process of a group runs any more; fail after a minute.
+
+    A zombie counts as gone: in a container there may be nobody to collect orphans.
+    """
+    until = time.monotonic() + 60
+    command = ["ps", "-eo", "pgid=,stat=,args="]
+    while left := [
+        line
+        for line in subprocess.run(command, capture_output=True, text=True, check=True).stdout.splitlines()
+        if int(line.split()[0]) == group and not line.split()[1].startswith("Z")
+    ]:
+        assert time.monotonic() < until, left
+        time.sleep(0.2)
 
 
 class ShortRun(NamedTuple):

@@ -13,6 +13,7 @@ from typing import Any
 
 import pytest
 import yaml
+from conftest import wait_until_gone
 
 from sb3_lander import benchmark, training
 from sb3_lander.cli import main
@@ -155,6 +156,7 @@ def test_the_command_alternates_goes_on_after_a_kill_and_repeats_nothing(tmp_pat
         time.sleep(0.05)
     process.send_signal(signal.SIGKILL)
     process.wait()
+    wait_until_gone(process.pid)
     before = json.loads((tmp_path / "out.json").read_text())["runs"]
     assert 1 <= len(before) < 4
     done = subprocess.run([sys.executable, "-m", "sb3_lander", *arguments], capture_output=True, text=True, check=False)

@@ -15,7 +15,7 @@ from typing import Any
 import optuna
 import pytest
 import yaml
-from conftest import python
+from conftest import python, wait_until_gone
 from optuna.trial import TrialState
 
 from sb3_lander import tuning
@@ -118,9 +118,7 @@ def test_ctrl_c_stops_cleanly_and_the_next_call_goes_on(tmp_path: Path) -> None:
 def test_workers_give_back_their_trials_when_the_command_is_killed(tmp_path: Path) -> None:
     with running_search() as process:
         process.kill()
-    until = time.monotonic() + 120
-    while time.monotonic() < until and any(t.state is TrialState.RUNNING for t in trials()):
-        time.sleep(0.5)
+    wait_until_gone(process.pid)
     states = [trial.state for trial in trials()]
     assert states.count(TrialState.WAITING) == 3
     assert set(states) == {TrialState.WAITING, TrialState.FAIL}
