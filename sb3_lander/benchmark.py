@@ -25,7 +25,18 @@ from sb3_lander.saving import write_text
 from sb3_lander.statistics import Interval, iqm, mean, median, ratio_of_medians
 from sb3_lander.training import train
 
-__all__ = ["header", "load_recipes", "run", "summary", "table"]
+__all__ = [
+    "header",
+    "load_recipes",
+    "markdown",
+    "run",
+    "runs_of",
+    "solving_cells",
+    "summary",
+    "table",
+    "thousands",
+    "to_target",
+]
 
 
 def load_recipes(specifications: Sequence[str]) -> list[Recipe]:
@@ -148,11 +159,13 @@ def _commit() -> str | None:
         return None
 
 
-def _runs(results: Mapping[str, Any], name: str) -> list[dict[str, Any]]:
+def runs_of(results: Mapping[str, Any], name: str) -> list[dict[str, Any]]:
+    """Return a recipe's trainings in the order of their seeds."""
     return sorted((r for r in results["runs"] if r["recipe"] == name), key=lambda r: r["seed"])
 
 
-def _to_target(runs: Sequence[Mapping[str, Any]], target: str, what: str) -> list[float]:
+def to_target(runs: Sequence[Mapping[str, Any]], target: str, what: str) -> list[float]:
+    """Return each training's ``steps`` or ``seconds`` to a target; infinity where it never got there."""
     return [run["solved"].get(target, {}).get(what, math.inf) for run in runs]
 
 
@@ -169,18 +182,18 @@ def summary(results: Mapping[str, Any], baseline: str | None = None) -> dict[str
     targets = [f"{target:g}" for target in results["measurement"]["targets"]]
     table: dict[str, dict[str, Any]] = {}
     for name in results["recipes"]:
-        runs = _runs(results, name)
+        runs = runs_of(results, name)
         if not runs:
             continue
         row: dict[str, Any] = {"seeds": len(runs)}
         row["solved"] = {t: sum(t in run["solved"] for run in runs) for t in targets}
-        row["steps"] = {t: median(_to_target(runs, t, "steps")) for t in targets}
-        row["seconds"] = {t: median(_to_target(runs, t, "seconds")) for t in targets}
-        row["worst_seconds"] = {t: max(_to_target(runs, t, "seconds")) for t in targets}
+        row["steps"] = {t: median(to_target(runs, t, "steps")) for t in targets}
+        row["seconds"] = {t: median(to_target(runs, t, "seconds")) for t in targets}
+        row["worst_seconds"] = {t: max(to_target(runs, t, "seconds")) for t in targets}
         if baseline is not None:
-            others = _runs(results, baseline)
+            others = runs_of(results, baseline)
             row["speedup"] = {
-                t: ratio_of_medians(_to_target(others, t, "seconds"), _to_target(runs, t, "seconds")) for t in targets
+                t: ratio_of_medians(to_target(others, t, "seconds"), to_target(runs, t, "seconds")) for t in targets
             }
         for figure in ("steps_per_second", "steps_per_second_with_evaluations"):
             row[figure] = median([run[figure] for run in runs])
@@ -203,15 +216,11 @@ def table(results: Mapping[str, Any], baseline: str | None = None) -> str:
         head += [f"solved {t}", f"steps to {t} (thousands)", f"seconds to {t}", "worst"]
         head += [f"times faster to {t}"] if baseline else []
     head += ["steps/s", "final return", "success %", "length"]
-    lines = [head, ["---"] * len(head)]
+    lines = []
     for name, row in rows.items():
         cells = [name, str(row["seeds"])]
         for t in targets:
-            steps: Interval = row["steps"][t]
-            thousands = Interval(steps.value / 1e3, steps.low / 1e3, steps.high / 1e3)
-            worst = row["worst_seconds"][t]
-            cells += [f"{row['solved'][t]}/{row['seeds']}", str(thousands), str(row["seconds"][t])]
-            cells += [f"{worst:.1f}" if math.isfinite(worst) else "never"]
+            cells += solving_cells(row, t)
             cells += [str(row["speedup"][t])] if baseline else []
         cells += [f"{row['steps_per_second'].value:,.0f}"]
         if "final_iqm" in row:
@@ -220,4 +229,23 @@ def table(results: Mapping[str, Any], baseline: str | None = None) -> str:
         else:
             cells += ["", "", ""]
         lines.append(cells)
+    return markdown(head, lines)
+
+
+def thousands(steps: Interval) -> str:
+    """Return an interval of steps in thousands."""
+    return str(Interval(steps.value / 1e3, steps.low / 1e3, steps.high / 1e3))
+
+
+def solving_cells(row: Mapping[str, Any], target: str) -> list[str]:
+    """Return one recipe's way to a target for a table: seeds, thousands of steps, seconds, and the worst seed's."""
+    worst = row["worst_seconds"][target]
+    reached = f"{row['solved'][target]}/{row['seeds']}"
+    slowest = f"{worst:.1f}" if math.isfinite(worst) else "never"
+    return [reached, thousands(row["steps"][target]), str(row["seconds"][target]), slowest]
+
+
+def markdown(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    """Return a Markdown table."""
+    lines = [head, ["---"] * len(head), *rows]
     return "\n".join("| " + " | ".join(line) + " |" for line in lines)

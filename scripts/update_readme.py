@@ -22,7 +22,7 @@ from selenium import webdriver
 from selenium.webdriver.chrome.service import Service
 from selenium.webdriver.common.by import By
 
-from sb3_lander.benchmark import summary
+from sb3_lander.benchmark import markdown, runs_of, solving_cells, summary, thousands, to_target
 from sb3_lander.runs import trained_folder
 from sb3_lander.statistics import Interval, ratio_of_medians
 
@@ -36,17 +36,6 @@ def load(name: str) -> Any:
     return json.loads((RESULTS / f"{name}.json").read_text())
 
 
-def markdown(head: list[str], rows: list[list[str]]) -> str:
-    """Return a Markdown table."""
-    lines = [head, ["---"] * len(head), *rows]
-    return "\n".join("| " + " | ".join(line) + " |" for line in lines)
-
-
-def thousands(interval: Interval) -> str:
-    """Return an interval of steps in thousands."""
-    return str(Interval(interval.value / 1e3, interval.low / 1e3, interval.high / 1e3))
-
-
 def inverse(ratio: Interval) -> Interval:
     """Return a ratio the other way round: how many times longer instead of faster."""
 
@@ -56,15 +45,10 @@ def inverse(ratio: Interval) -> Interval:
     return Interval(turned(ratio.value), turned(ratio.high), turned(ratio.low))
 
 
-def seconds(results: dict[str, Any], name: str, target: str) -> list[float]:
-    """Return a recipe's seconds to a target, seed by seed."""
-    runs = [run for run in results["runs"] if run["recipe"] == name]
-    return [run["solved"].get(target, {}).get("seconds", math.inf) for run in runs]
-
-
 def solving_table() -> str:
     """Return the time to 200 and 250 against the Zoo's own entry, alternating in one run."""
     results = load("solving")
+    zoos = to_target(runs_of(results, "zoo"), "200", "seconds")
     rows = []
     for name, row in summary(results, baseline="zoo").items():
         cells = [name]
@@ -73,15 +57,9 @@ def solving_table() -> str:
             if float(target) not in asked:
                 cells += [""] * 4
                 continue
-            worst = row["worst_seconds"][target]
-            cells += [
-                f"{row['solved'][target]}/{row['seeds']}",
-                thousands(row["steps"][target]),
-                str(row["seconds"][target]),
-                f"{worst:.1f}" if math.isfinite(worst) else "never",
-            ]
+            cells += solving_cells(row, target)
         # The Zoo's entry is not asked for 250, so ours to 250 is held against its time to 200.
-        further = ratio_of_medians(seconds(results, "zoo", "200"), seconds(results, name, "250"))
+        further = ratio_of_medians(zoos, to_target(runs_of(results, name), "250", "seconds"))
         rows.append([*cells, str(row["speedup"]["200"]), str(further) if name != "zoo" else ""])
     head = ["recipe"]
     for target in ("200", "250"):
