@@ -215,8 +215,8 @@ _worker_player: Player | None = None
 
 
 def _start_worker(player: bytes) -> None:
-    end_with_parent()
     global _worker_player  # noqa: PLW0603 - an executor's initializer can hand over its result in no other way
+    end_with_parent()
     th.set_num_threads(1)
     _worker_player = cloudpickle.loads(player)
 

@@ -6,6 +6,7 @@ import multiprocessing
 import os
 import signal
 import threading
+from multiprocessing.process import BaseProcess
 
 __all__ = ["end_with_parent"]
 
@@ -16,11 +17,11 @@ def end_with_parent() -> None:
     Otherwise a worker waits for ever for the next task of an executor that is no more. Without effect in a process that
     ``multiprocessing`` did not start.
     """
-    threading.Thread(target=_wait_for_parent, daemon=True).start()
-
-
-def _wait_for_parent() -> None:
     parent = multiprocessing.parent_process()
     if parent is not None:
-        parent.join()
-        os.kill(os.getpid(), signal.SIGTERM)
+        threading.Thread(target=_end_after, args=(parent,), daemon=True).start()
+
+
+def _end_after(parent: BaseProcess) -> None:
+    parent.join()
+    os.kill(os.getpid(), signal.SIGTERM)

@@ -65,8 +65,7 @@ def run_workers(
             _show(bar, state)
     except KeyboardInterrupt:
         for process in processes:
-            if process.is_alive() and process.pid is not None:
-                os.kill(process.pid, signal.SIGTERM)
+            process.terminate()
         raise
     finally:
         for process in processes:
