@@ -13,8 +13,10 @@ from stable_baselines3.common.logger import TensorBoardOutputFormat
 from sb3_lander.evaluation.evaluator import evaluate, fixed_tasks
 from sb3_lander.evaluation.report import Task
 from sb3_lander.evaluation.video import record_episode, summary
-from sb3_lander.runs.files import save_model, save_vecnormalize, write_whole
+from sb3_lander.runs import normalization
+from sb3_lander.runs.files import write_whole
 from sb3_lander.runs.run import checkpoints
+from sb3_lander.runs.saving import save_model, save_vecnormalize
 
 __all__ = ["CheckpointCallback", "PeriodicCallback", "SaveBest", "StopWhenSolved", "VideoCallback"]
 
@@ -109,7 +111,7 @@ class CheckpointCallback(PeriodicCallback):
         for old in saved[:-1]:
             _delete(old.replay_buffer)
         for old in saved[: -self.keep] if self.keep is not None else ():
-            _delete(old.model, old.vecnormalize)
+            _delete(old.model, old.vecnormalize, normalization.beside(old.model))
         return True
 
     def _path(self, kind: str, step: int, extension: str) -> Path:
@@ -120,7 +122,7 @@ class CheckpointCallback(PeriodicCallback):
 def _delete(*files: Path | None) -> None:
     for file in files:
         if file is not None:
-            file.unlink()
+            file.unlink(missing_ok=True)
 
 
 class SaveBest(BaseCallback):

@@ -12,7 +12,8 @@ from typing import Any
 import numpy as np
 from matplotlib.figure import Figure
 
-from sb3_lander.evaluation.assessment import Assessment
+from sb3_lander.agents.agent import Agent
+from sb3_lander.evaluation.evaluator import evaluate, fixed_tasks
 from sb3_lander.evaluation.statistics import Interval, iqm, median, probability_of_improvement
 from sb3_lander.report.figure import Picture, new_axes
 from sb3_lander.report.pages import render, save_pictures
@@ -43,11 +44,14 @@ class Configuration:
     """By target: each seed's steps and seconds until it was reached, infinite where it was not."""
 
 
-def read_configurations(path: str | Path, *, episodes: int = 100, progress: bool = False) -> list[Configuration]:
+def read_configurations(
+    path: str | Path, *, episodes: int = 100, trust: bool = False, progress: bool = False
+) -> list[Configuration]:
     """Read configurations from a benchmark's JSON, which may hold several, or from run folders of the RL Zoo.
 
     :param path: The JSON file; or a run folder, or a folder of run folders, which count as one configuration's seeds.
     :param episodes: Fixed tasks to play with each run's final model; a benchmark has played its own.
+    :param trust: Unpickle the runs' files, see :meth:`~sb3_lander.agents.agent.Agent.load`.
     :param progress: Show progress bars.
     :raises FileNotFoundError: If there is no such file, or no run in the folder.
     :raises ValueError: If the file is no benchmark's, or a run cannot be played.
@@ -56,7 +60,7 @@ def read_configurations(path: str | Path, *, episodes: int = 100, progress: bool
     if not path.exists():
         raise FileNotFoundError(f"{path} does not exist: give a benchmark's JSON, or run folders of the RL Zoo")
     if path.is_dir():
-        return [_of_runs(path, episodes, progress)]
+        return [_of_runs(path, episodes, trust, progress)]
     try:
         results = json.loads(path.read_text())
         found = [_of_benchmark(results, name) for name in results["recipes"]]
@@ -84,18 +88,18 @@ def _of_benchmark(results: Mapping[str, Any], name: str) -> Configuration:
     return Configuration(name, finals, finals, curves, solved)
 
 
-def _of_runs(folder: Path, episodes: int, progress: bool) -> Configuration:
+def _of_runs(folder: Path, episodes: int, trust: bool, progress: bool) -> Configuration:
     found = [folder] if any(folder.glob("*/args.yml")) else sorted(p.parent.parent for p in folder.glob("*/*/args.yml"))
     if not found:
         raise FileNotFoundError(f"{folder} is no run of the RL Zoo, and has none in it")
     finals, returns, curves, times = [], [], [], []
     for path in found:
-        assessment = Assessment(path, episodes=episodes)
-        assert assessment.run is not None
-        (assessed,) = assessment.play(progress=progress)
-        finals.append(assessed.report.mean_return)
-        returns += [float(value) for value in assessed.report.returns]
-        log = read_log(assessment.run)
+        agent = Agent.load(path, trust=trust)
+        assert agent.run is not None
+        report = evaluate(agent, fixed_tasks(agent.env_id, episodes, env_kwargs=agent.env_kwargs), progress=progress)
+        finals.append(report.mean_return)
+        returns += [float(value) for value in report.returns]
+        log = read_log(agent.run)
         if log.returns is not None and log.seconds is not None:
             curves.append(log.returns)
             reached = np.flatnonzero(log.returns.values >= TARGET)

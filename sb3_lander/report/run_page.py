@@ -12,7 +12,10 @@ import yaml
 from gymnasium import spaces
 from gymnasium.envs.box2d.lunar_lander import LunarLander
 
-from sb3_lander.evaluation.assessment import Assessed, Assessment
+from sb3_lander.agents.agent import Agent
+from sb3_lander.evaluation.evaluator import evaluate, fixed_tasks
+from sb3_lander.evaluation.report import Episode, EvaluationReport, Task
+from sb3_lander.evaluation.video import Recording, record_extremes
 from sb3_lander.report import evaluation_figures, training_figures
 from sb3_lander.report.figure import Picture
 from sb3_lander.report.flights import fly, slice_policy
@@ -35,8 +38,11 @@ class Section:
     run: Run
     """The run."""
 
-    assessed: Assessed
-    """Its final model on fixed tasks."""
+    agent: Agent
+    """Its final model."""
+
+    report: EvaluationReport
+    """That on fixed tasks."""
 
     log: TrainingLog
     """What it wrote down while it trained."""
@@ -44,8 +50,8 @@ class Section:
     pictures: list[Picture]
     """Of the evaluation."""
 
-    videos: dict[str, bytes]
-    """MP4s of the worst, the median and the best episode."""
+    videos: dict[str, tuple[bytes, Recording]]
+    """Of the worst, the median and the best episode: the MP4, and what it shows."""
 
 
 def report(
@@ -54,6 +60,7 @@ def report(
     *,
     episodes: int = 100,
     figures: str | Path | None = None,
+    trust: bool = False,
     progress: bool = False,
 ) -> list[Path]:
     """Write a page about runs of one configuration: several seeds of it, or one.
@@ -62,6 +69,7 @@ def report(
     :param out: The page.
     :param episodes: Fixed tasks to play with each run's final model.
     :param figures: Folder for the pictures as PNG and SVG too; made if missing.
+    :param trust: Unpickle the runs' files, see :meth:`~sb3_lander.agents.agent.Agent.load`.
     :param progress: Show progress bars.
     :return: What was written.
     :raises FileNotFoundError: If a run or its model, or the page's folder, does not exist.
@@ -70,7 +78,7 @@ def report(
     out = Path(out)
     if not out.absolute().parent.is_dir():
         raise FileNotFoundError(f"no folder {out.parent} for the page {out.name}")
-    sections = [_section(Path(path), episodes, progress) for path in paths]
+    sections = [_section(Path(path), episodes, trust, progress) for path in paths]
     logs = [section.log for section in sections]
     curves = [
         training_figures.learning_curve(logs, by="steps"),
@@ -94,29 +102,28 @@ def _name(section: Section) -> str:
     return section.run.path.name
 
 
-def _section(path: Path, episodes: int, progress: bool) -> Section:
-    assessment = Assessment(path, episodes=episodes)
-    if assessment.run is None:
+def _section(path: Path, episodes: int, trust: bool, progress: bool) -> Section:
+    agent = Agent.load(path, trust=trust)
+    if agent.run is None or not path.is_dir():
         raise ValueError(f"{path} is one model: a report needs its run folder")
+    tasks = fixed_tasks(agent.env_id, episodes, env_kwargs=agent.env_kwargs)
+    report = evaluate(agent, tasks, progress=progress)
     with tempfile.TemporaryDirectory() as folder:
-        (assessed,) = assessment.play(videos=1, video_folder=folder, progress=progress)
-        videos = {name: recording.path.read_bytes() for name, recording in assessed.recordings.items()}
-    started = None if assessed.subject.start_time is None else assessed.subject.start_time / 1e9
-    pictures = [evaluation_figures.returns(assessed.report), *_lander_pictures(assessment, assessed)]
-    return Section(assessment.run, assessed, read_log(assessment.run, started=started), pictures, videos)
+        recordings = record_extremes(agent, report, 1, Path(folder))
+        videos = {name: (recording.path.read_bytes(), recording) for name, recording in recordings.items()}
+    pictures = [evaluation_figures.returns(report), *_lander_pictures(agent, report, tasks)]
+    return Section(agent.run, agent, report, read_log(agent.run, started=agent.started), pictures, videos)
 
 
-def _lander_pictures(assessment: Assessment, assessed: Assessed) -> list[Picture]:
-    with assessment.make_env() as env:
+def _lander_pictures(agent: Agent, report: EvaluationReport, tasks: Sequence[Task]) -> list[Picture]:
+    with agent.make_env() as env:
         if not isinstance(env.unwrapped, LunarLander):
             return []
         has_slices = isinstance(env.action_space, spaces.Box) and env.observation_space.shape == (8,)
-    model, options = assessment.load(assessed.subject)
-    report_of_flights, flown = fly(model, assessment.tasks[:_DRAWN_FLIGHTS], **options)
-    found = [evaluation_figures.flights(report_of_flights, flown), evaluation_figures.touchdowns(assessed.report)]
+    report_of_flights, flown = fly(agent, tasks[:_DRAWN_FLIGHTS])
+    found = [evaluation_figures.flights(report_of_flights, flown), evaluation_figures.touchdowns(report)]
     if has_slices:
-        policy_slice = slice_policy(model, vec_normalize=options["vec_normalize"], others=_DESCENT)
-        found.append(evaluation_figures.slices(policy_slice, "upright and falling"))
+        found.append(evaluation_figures.slices(slice_policy(agent, others=_DESCENT), "upright and falling"))
     return [picture for picture in found if picture is not None]
 
 
@@ -125,16 +132,17 @@ def _page(sections: Sequence[Section], pictures: Sequence[Picture]) -> str:
         {
             "name": f"{section.run.algo}/{_name(section)}",
             "seed": section.run.args.get("seed"),
-            "step": section.assessed.subject.step,
-            "report": section.assessed.report,
-            "lines": str(section.assessed.report).splitlines(),
+            "step": section.agent.step,
+            "report": section.report,
+            "lines": str(section.report).splitlines(),
             "pictures": section.pictures,
             "videos": {
-                name: (data_url(video, "video/mp4"), _told(section, name)) for name, video in section.videos.items()
+                name: (data_url(video, "video/mp4"), _told(recording.episode))
+                for name, (video, recording) in section.videos.items()
             },
             "config": yaml.safe_dump(section.run.config, sort_keys=False),
             "command": _command(section.run),
-            "system": _system(section.assessed.subject.model),
+            "system": _system(section.agent.model),
         }
         for section in sections
     ]
@@ -142,9 +150,8 @@ def _page(sections: Sequence[Section], pictures: Sequence[Picture]) -> str:
     return render("report.html", title=title, runs=runs, pictures=pictures)
 
 
-def _told(section: Section, name: str) -> str:
+def _told(episode: Episode) -> str:
     """Say in words what a video shows."""
-    episode = section.assessed.recordings[name].episode
     outcome = episode.outcome.replace("_", " ")
     return f"task {episode.seed}: {outcome} after {episode.length} steps, return {episode.episode_return:.1f}"
 
@@ -155,8 +162,9 @@ def _command(run: Run) -> str:
     return ""
 
 
-def _system(model: Path) -> str:
+def _system(model: Path | None) -> str:
     """Return what SB3 noted of the system that trained the model."""
+    assert model is not None
     with zipfile.ZipFile(model) as archive:
         name = "system_info.txt"
         return archive.read(name).decode() if name in archive.namelist() else ""

@@ -23,7 +23,8 @@ from stable_baselines3.common.vec_env import VecEnv
 from sb3_lander.callbacks.callbacks import CheckpointCallback, PeriodicCallback, SaveBest
 from sb3_lander.runs import entries as settings
 from sb3_lander.runs.archive import check_whole
-from sb3_lander.runs.files import save_model, save_vecnormalize, write_whole
+from sb3_lander.runs.files import write_whole
+from sb3_lander.runs.saving import save_model, save_vecnormalize
 
 __all__ = ["LanderExperimentManager"]
 

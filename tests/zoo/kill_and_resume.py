@@ -20,7 +20,7 @@ from typing import Any
 import rl_zoo3.train
 from stable_baselines3 import PPO
 
-import sb3_lander.cli.main
+import sb3_lander.__main__
 import sb3_lander.zoo.resume
 from sb3_lander.runs.archive import check_whole
 from sb3_lander.runs.run import checkpoints
@@ -58,7 +58,7 @@ def train() -> None:
 
 
 def resume() -> None:
-    if sb3_lander.cli.main.main(["resume", str(RUN)]):
+    if sb3_lander.__main__.main(["resume", str(RUN)]):
         raise SystemExit(2)
 
 

@@ -14,7 +14,7 @@ from stable_baselines3 import PPO
 from stable_baselines3.common.monitor import load_results
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
-from sb3_lander.cli.main import main
+from sb3_lander.__main__ import main
 
 
 def test_twenty_kills_cost_a_run_nothing_but_time(tmp_path: Path) -> None:
