@@ -23,6 +23,7 @@ The modules, from the lowest to the highest; each imports only from those above 
     saving           files that are whole at any moment
     archive          a model's .zip, read without unpickling
     runs             a run folder of the RL Zoo, read
+    eval_callback    the RL Zoo's evaluations during a training, whole and without a gap
     callbacks        checkpoints, videos and the moment of success during a training
     settings         the YAML files: where they are, and whether an entry can work
     parameter        one hyperparameter that a search varies: a range or choices
