@@ -18,7 +18,7 @@ from sb3_lander.runs.files import write_whole
 from sb3_lander.runs.run import checkpoints
 from sb3_lander.runs.saving import save_model, save_vecnormalize
 
-__all__ = ["CheckpointCallback", "PeriodicCallback", "SaveBest", "StopWhenSolved", "VideoCallback"]
+__all__ = ["CheckpointCallback", "PeriodicCallback", "StopWhenSolved", "VideoCallback"]
 
 EnvWrapper = Callable[[gym.Env[Any, Any]], gym.Env[Any, Any]]
 
@@ -123,24 +123,6 @@ def _delete(*files: Path | None) -> None:
     for file in files:
         if file is not None:
             file.unlink(missing_ok=True)
-
-
-class SaveBest(BaseCallback):
-    """Save the model and its normalisation statistics, whole, when an ``EvalCallback`` finds a new best one.
-
-    :param model: The model's ``.zip``.
-    :param vecnormalize: The statistics' ``.pkl``, written first.
-    """
-
-    def __init__(self, model: Path, vecnormalize: Path) -> None:
-        super().__init__()
-        self._paths = model, vecnormalize
-
-    def _on_step(self) -> bool:
-        model, vecnormalize = self._paths
-        save_vecnormalize(self.model, vecnormalize)
-        save_model(self.model, model)
-        return True
 
 
 class VideoCallback(PeriodicCallback):
