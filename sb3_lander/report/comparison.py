@@ -15,8 +15,8 @@ from matplotlib.figure import Figure
 from sb3_lander.agents.agent import Agent
 from sb3_lander.evaluation.evaluator import evaluate, fixed_tasks
 from sb3_lander.evaluation.statistics import Interval, iqm, median, probability_of_improvement
-from sb3_lander.report.figure import Picture, new_axes
-from sb3_lander.report.pages import render, save_pictures
+from sb3_lander.report.pages import render, save_plots
+from sb3_lander.report.plot import Plot, new_axes
 from sb3_lander.report.training_figures import TARGET, draw_band, label_steps
 from sb3_lander.runs.files import write_text
 from sb3_lander.runs.training_log import Series, read_log
@@ -117,7 +117,7 @@ def compare(
 
     :param configurations: At least two, with names of their own.
     :param out: The page.
-    :param figures: Folder for the pictures as SVG and PNG too.
+    :param figures: Folder for the plots as SVG and PNG too.
     :return: What was written.
     :raises FileNotFoundError: If the page's folder does not exist.
     :raises ValueError: If there are fewer than two configurations, or two of one name.
@@ -128,10 +128,10 @@ def compare(
     if not out.absolute().parent.is_dir():
         raise FileNotFoundError(f"no folder {out.parent} for the page {out.name}")
     targets = sorted({target for one in configurations for target in one.solved}, key=float)
-    pictures = [_curves(configurations)]
+    plots = [_curves(configurations)]
     ended = [one for one in configurations if one.finals]
     if len(ended) > 1:
-        pictures.append(_profile(ended))
+        plots.append(_profile(ended))
     page = render(
         "compare.html",
         title=", ".join(names),
@@ -141,10 +141,10 @@ def compare(
         improvements=[_improvements(one, ended) for one in ended] if len(ended) > 1 else [],
         note="Time to a target: of a benchmark, until the deterministic policy's mean over fixed tasks reaches it; of "
         "runs, until a hundredth of the training's episodes averages it.",
-        pictures=pictures,
+        plots=plots,
     )
     write_text(out, page)
-    return [out, *([] if figures is None else save_pictures({"": pictures}, Path(figures)))]
+    return [out, *([] if figures is None else save_plots({"": plots}, Path(figures)))]
 
 
 def _row(one: Configuration, targets: Sequence[str]) -> list[str]:
@@ -168,7 +168,7 @@ def _improvements(one: Configuration, others: Sequence[Configuration]) -> list[s
     return cells
 
 
-def _curves(configurations: Sequence[Configuration]) -> Picture:
+def _curves(configurations: Sequence[Configuration]) -> Plot:
     drawn = [one for one in configurations if one.curves]
 
     def draw() -> Figure:
@@ -182,10 +182,10 @@ def _curves(configurations: Sequence[Configuration]) -> Picture:
         return figure
 
     ends = "; ".join(f"{one.name} {np.mean([curve.values[-1] for curve in one.curves]):.0f}" for one in drawn)
-    return Picture("learning_curves", "Return against steps", f"Mean over seeds, and their range. Last: {ends}.", draw)
+    return Plot("learning_curves", "Return against steps", f"Mean over seeds, and their range. Last: {ends}.", draw)
 
 
-def _profile(configurations: Sequence[Configuration]) -> Picture:
+def _profile(configurations: Sequence[Configuration]) -> Plot:
     low = min(min(one.episodes) for one in configurations)
     high = max(max(one.episodes) for one in configurations)
 
@@ -199,4 +199,4 @@ def _profile(configurations: Sequence[Configuration]) -> Picture:
         return figure
 
     shares = "; ".join(f"{one.name} {np.mean(np.array(one.episodes) >= TARGET):.0%}" for one in configurations)
-    return Picture("performance_profile", "Performance profile", f"Share at or above {TARGET:g}: {shares}.", draw)
+    return Plot("performance_profile", "Performance profile", f"Share at or above {TARGET:g}: {shares}.", draw)

@@ -1,4 +1,4 @@
-"""A page about one or several runs: one file that opens from disk, with pictures, videos and provenance."""
+"""A page about one or several runs: one file that opens from disk, with plots, videos and provenance."""
 
 from __future__ import annotations
 
@@ -17,9 +17,9 @@ from sb3_lander.evaluation.evaluator import evaluate, fixed_tasks
 from sb3_lander.evaluation.report import Episode, EvaluationReport, Task
 from sb3_lander.evaluation.video import Recording, record_extremes
 from sb3_lander.report import evaluation_figures, training_figures
-from sb3_lander.report.figure import Picture
 from sb3_lander.report.flights import fly, slice_policy
-from sb3_lander.report.pages import data_url, render, save_pictures
+from sb3_lander.report.pages import data_url, render, save_plots
+from sb3_lander.report.plot import Plot
 from sb3_lander.runs.files import write_text
 from sb3_lander.runs.run import Run
 from sb3_lander.runs.training_log import TrainingLog, read_log
@@ -47,7 +47,7 @@ class Section:
     log: TrainingLog
     """What it wrote down while it trained."""
 
-    pictures: list[Picture]
+    plots: list[Plot]
     """Of the evaluation."""
 
     videos: dict[str, tuple[bytes, Recording]]
@@ -68,7 +68,7 @@ def report(
     :param paths: Run folders of the RL Zoo.
     :param out: The page.
     :param episodes: Fixed tasks to play with each run's final model.
-    :param figures: Folder for the pictures as PNG and SVG too; made if missing.
+    :param figures: Folder for the plots as PNG and SVG too; made if missing.
     :param trust: Unpickle the runs' files, see :meth:`~sb3_lander.agents.agent.Agent.load`.
     :param progress: Show progress bars.
     :return: What was written.
@@ -86,15 +86,15 @@ def report(
         training_figures.success(logs),
         training_figures.losses(logs),
     ]
-    pictures = [picture for picture in curves if picture is not None]
-    write_text(out, _page(sections, pictures))
+    plots = [plot for plot in curves if plot is not None]
+    write_text(out, _page(sections, plots))
     written = [out]
     if figures is not None:
         names = [_name(section) for section in sections]
         # Runs of several folders may have one name.
         groups = names if len(set(names)) == len(names) else [f"{i}_{name}" for i, name in enumerate(names, 1)]
-        of_runs = {group: section.pictures for group, section in zip(groups, sections, strict=True)}
-        written += save_pictures({"": pictures, **of_runs}, Path(figures))
+        of_runs = {group: section.plots for group, section in zip(groups, sections, strict=True)}
+        written += save_plots({"": plots, **of_runs}, Path(figures))
     return written
 
 
@@ -111,11 +111,11 @@ def _section(path: Path, episodes: int, trust: bool, progress: bool) -> Section:
     with tempfile.TemporaryDirectory() as folder:
         recordings = record_extremes(agent, report, 1, Path(folder))
         videos = {name: (recording.path.read_bytes(), recording) for name, recording in recordings.items()}
-    pictures = [evaluation_figures.returns(report), *_lander_pictures(agent, report, tasks)]
-    return Section(agent.run, agent, report, read_log(agent.run, started=agent.started), pictures, videos)
+    plots = [evaluation_figures.returns(report), *_lander_plots(agent, report, tasks)]
+    return Section(agent.run, agent, report, read_log(agent.run, started=agent.started), plots, videos)
 
 
-def _lander_pictures(agent: Agent, report: EvaluationReport, tasks: Sequence[Task]) -> list[Picture]:
+def _lander_plots(agent: Agent, report: EvaluationReport, tasks: Sequence[Task]) -> list[Plot]:
     with agent.make_env() as env:
         if not isinstance(env.unwrapped, LunarLander):
             return []
@@ -124,10 +124,10 @@ def _lander_pictures(agent: Agent, report: EvaluationReport, tasks: Sequence[Tas
     found = [evaluation_figures.flights(report_of_flights, flown), evaluation_figures.touchdowns(report)]
     if has_slices:
         found.append(evaluation_figures.slices(slice_policy(agent, others=_DESCENT), "upright and falling"))
-    return [picture for picture in found if picture is not None]
+    return [plot for plot in found if plot is not None]
 
 
-def _page(sections: Sequence[Section], pictures: Sequence[Picture]) -> str:
+def _page(sections: Sequence[Section], plots: Sequence[Plot]) -> str:
     runs = [
         {
             "name": f"{section.run.algo}/{_name(section)}",
@@ -135,7 +135,7 @@ def _page(sections: Sequence[Section], pictures: Sequence[Picture]) -> str:
             "step": section.agent.step,
             "report": section.report,
             "lines": str(section.report).splitlines(),
-            "pictures": section.pictures,
+            "plots": section.plots,
             "videos": {
                 name: (data_url(video, "video/mp4"), _told(recording.episode))
                 for name, (video, recording) in section.videos.items()
@@ -147,7 +147,7 @@ def _page(sections: Sequence[Section], pictures: Sequence[Picture]) -> str:
         for section in sections
     ]
     title = ", ".join(str(run["name"]) for run in runs)
-    return render("report.html", title=title, runs=runs, pictures=pictures)
+    return render("report.html", title=title, runs=runs, plots=plots)
 
 
 def _told(episode: Episode) -> str:

@@ -20,8 +20,9 @@ from stable_baselines3.common.off_policy_algorithm import OffPolicyAlgorithm
 from stable_baselines3.common.on_policy_algorithm import OnPolicyAlgorithm
 from stable_baselines3.common.vec_env import VecEnv
 
-from sb3_lander.callbacks.callbacks import CheckpointCallback, PeriodicCallback
+from sb3_lander.callbacks.checkpoint import CheckpointCallback
 from sb3_lander.callbacks.eval_callback import WholeEvalCallback
+from sb3_lander.callbacks.periodic import PeriodicCallback
 from sb3_lander.runs import entries as settings
 from sb3_lander.runs.archive import check_whole
 from sb3_lander.runs.files import write_whole

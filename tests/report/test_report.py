@@ -1,4 +1,4 @@
-"""The report page, in a real browser: it renders, plays, is readable without its pictures, and needs no network."""
+"""The report page, in a real browser: it renders, plays, is readable without its plots, and needs no network."""
 
 from __future__ import annotations
 
@@ -65,7 +65,7 @@ def test_it_renders_without_an_error_and_without_the_network(opened: webdriver.C
     assert [name for name in loaded if not name.startswith("data:")] == []
 
 
-def test_every_picture_shows_and_says_what_it_shows(opened: webdriver.Chrome) -> None:
+def test_every_plot_shows_and_says_what_it_shows(opened: webdriver.Chrome) -> None:
     script = "return [...document.images].map(image => [image.naturalWidth, image.alt])"
     images = opened.execute_script(script)
     # Returns by steps and by seconds, success, losses; and for each run returns, flights, touchdowns and slices.
@@ -116,7 +116,7 @@ def test_it_is_dark_where_the_reader_wants_it_dark(opened: webdriver.Chrome) -> 
     assert light_source != dark_source
 
 
-def test_the_pictures_are_saved_for_papers(page: Path) -> None:
+def test_the_plots_are_saved_for_papers(page: Path) -> None:
     folder = page.parent / "figures"
     names = {file.stem for file in folder.rglob("*.svg")}
     assert names == {file.stem for file in folder.rglob("*.png")}
