@@ -8,7 +8,8 @@ from typing import Any
 import gymnasium as gym
 
 from sb3_lander.callbacks.periodic import PeriodicCallback
-from sb3_lander.evaluation.evaluator import evaluate, fixed_tasks
+from sb3_lander.evaluation.evaluator import evaluate
+from sb3_lander.evaluation.task import fixed_tasks
 
 __all__ = ["StopWhenSolved"]
 

@@ -9,8 +9,9 @@ from typing import Any
 from stable_baselines3.common.logger import TensorBoardOutputFormat
 
 from sb3_lander.callbacks.periodic import PeriodicCallback
-from sb3_lander.evaluation.report import Task
-from sb3_lander.evaluation.video import record_episode, summary
+from sb3_lander.evaluation.task import Task
+from sb3_lander.evaluation.tensorboard import summary
+from sb3_lander.evaluation.video import record_episode
 
 __all__ = ["VideoCallback"]
 

@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import math
 import multiprocessing
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import replace
@@ -34,31 +34,12 @@ from tqdm import tqdm  # type: ignore[import-untyped]  # it ships no types
 from sb3_lander.agents.agent import Agent, ObsNormalizer
 from sb3_lander.agents.environment import AgentEnv, EnvWrapper
 from sb3_lander.envs.registration import register_envs
-from sb3_lander.evaluation.report import Episode, EvaluationReport, Task
+from sb3_lander.evaluation.report import Episode, EvaluationReport
 from sb3_lander.evaluation.rollout import Player
+from sb3_lander.evaluation.task import Task, check_at_least_one
 from sb3_lander.parallel import end_with_parent
 
-__all__ = ["DEFAULT_FIRST_SEED", "Episode", "EvaluationReport", "Task", "evaluate", "fixed_tasks"]
-
-DEFAULT_FIRST_SEED = 1_000_000
-"""Far from the small seeds that people train with."""
-
-
-def fixed_tasks(
-    env_id: str, n: int, *, first_seed: int = DEFAULT_FIRST_SEED, env_kwargs: Mapping[str, Any] | None = None
-) -> list[Task]:
-    """Return ``n`` tasks of one environment, with the seeds ``first_seed`` to ``first_seed + n - 1``.
-
-    :param env_id: Id in gymnasium's registry.
-    :param n: Number of tasks, at least 1.
-    :param first_seed: The first task's seed, >= 0. Keep apart the tasks that selected a model and those that
-        report on it.
-    :param env_kwargs: Keyword arguments of ``gym.make``, as ``{"enable_wind": True, "wind_power": 15.0}``
-        or ``{"max_episode_steps": 500}``.
-    :raises ValueError: If ``n`` or ``first_seed`` is out of range.
-    """
-    _check_at_least_one("n", n)
-    return [Task(env_id, first_seed + i, env_kwargs or {}) for i in range(n)]
+__all__ = ["as_agent", "evaluate"]
 
 
 def evaluate(
@@ -104,7 +85,7 @@ def evaluate(
         made or declares no threshold, the model's spaces do not fit, or a number is below 1.
     """
     for name, number in (("n_envs", n_envs), ("n_processes", n_processes), ("batch_size", batch_size)):
-        _check_at_least_one(name, number)
+        check_at_least_one(name, number)
     task = _only_environment(tasks)
     agent = as_agent(model, task, env_wrapper=env_wrapper, vec_normalize=vec_normalize)
     spec = _find_spec(task.env_id)
@@ -158,11 +139,6 @@ def as_agent(
         return Agent.of(model, task.env_id, task.env_kwargs, env_wrapper=env_wrapper, vec_normalize=vec_normalize)
     env = AgentEnv(task.env_id, dict(task.env_kwargs), env_wrapper or model.env.wrapper)
     return replace(model, env=env, vec_normalize=model.vec_normalize if vec_normalize is None else vec_normalize)
-
-
-def _check_at_least_one(name: str, number: int) -> None:
-    if not isinstance(number, int) or number < 1:
-        raise ValueError(f"{name} must be an integer >= 1, got {number!r}")
 
 
 def _only_environment(tasks: Sequence[Task]) -> Task:

@@ -13,7 +13,8 @@ from typing import Any
 
 from sb3_lander.agents.agent import Agent
 from sb3_lander.evaluation.report import EvaluationReport
-from sb3_lander.evaluation.video import Recording, add_to_tensorboard
+from sb3_lander.evaluation.tensorboard import add_to_tensorboard
+from sb3_lander.evaluation.video import Recording
 
 __all__ = ["Evaluated", "log", "table", "to_csv", "to_json"]
 

@@ -7,7 +7,6 @@ report of the same task speaks of. Nothing here needs a display.
 from __future__ import annotations
 
 import io
-from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, SupportsFloat
@@ -22,9 +21,10 @@ from sb3_lander.agents.agent import Agent, ObsNormalizer
 from sb3_lander.agents.environment import EnvWrapper
 from sb3_lander.envs.registration import use_dummy_display_if_headless
 from sb3_lander.evaluation.evaluator import as_agent, evaluate
-from sb3_lander.evaluation.report import Episode, EvaluationReport, Task
+from sb3_lander.evaluation.report import Episode, EvaluationReport
+from sb3_lander.evaluation.task import Task
 
-__all__ = ["Recording", "add_to_tensorboard", "extremes", "record_episode", "record_extremes", "summary"]
+__all__ = ["Recording", "extremes", "record_episode", "record_extremes"]
 
 _GIF_COLOURS = 64
 
@@ -136,43 +136,6 @@ def record_extremes(agent: Agent, report: EvaluationReport, k: int, folder: Path
         )
         for name, seed in extremes(report, k).items()
     }
-
-
-def add_to_tensorboard(
-    folder: str | Path, entries: Iterable[tuple[int, Mapping[str, float], Mapping[str, Recording]]]
-) -> None:
-    """Write scalars and videos to a TensorBoard log, as one more events file.
-
-    torch's ``add_video`` is not used: with moviepy 2 it writes an empty summary.
-
-    :param folder: The log's folder; made if missing.
-    :param entries: For each number of environment steps: scalars by their tags, and recordings by their tags,
-        which show in the images tab.
-    """
-    from torch.utils.tensorboard.writer import FileWriter
-
-    writer = FileWriter(str(folder))
-    try:
-        for step, scalars, videos in entries:
-            writer.add_summary(summary(scalars, videos), step)
-    finally:
-        writer.close()
-
-
-def summary(scalars: Mapping[str, float], videos: Mapping[str, Recording]) -> Any:
-    """Return scalars and videos as a TensorBoard ``Summary``, for a writer that is open already.
-
-    :param scalars: By their tags.
-    :param videos: By their tags; they show in the images tab.
-    """
-    from tensorboard.compat.proto.summary_pb2 import Summary  # type: ignore[import-untyped]  # it ships no types
-
-    values = [Summary.Value(tag=tag, simple_value=value) for tag, value in scalars.items()]
-    for tag, recording in videos.items():
-        width, height = recording.size
-        image = Summary.Image(height=height, width=width, colorspace=3, encoded_image_string=recording.gif)
-        values.append(Summary.Value(tag=tag, image=image))
-    return Summary(value=values)
 
 
 class _Film:

@@ -13,8 +13,9 @@ import numpy as np
 from matplotlib.figure import Figure
 
 from sb3_lander.agents.agent import Agent
-from sb3_lander.evaluation.evaluator import evaluate, fixed_tasks
+from sb3_lander.evaluation.evaluator import evaluate
 from sb3_lander.evaluation.statistics import Interval, iqm, median, probability_of_improvement
+from sb3_lander.evaluation.task import fixed_tasks
 from sb3_lander.report.pages import render, save_plots
 from sb3_lander.report.plot import Plot, new_axes
 from sb3_lander.report.training_figures import TARGET, draw_band, label_steps

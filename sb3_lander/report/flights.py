@@ -14,7 +14,8 @@ from gymnasium.envs.box2d.lunar_lander import LunarLander
 
 from sb3_lander.agents.agent import Agent
 from sb3_lander.evaluation.evaluator import evaluate
-from sb3_lander.evaluation.report import Episode, EvaluationReport, Task
+from sb3_lander.evaluation.report import Episode, EvaluationReport
+from sb3_lander.evaluation.task import Task
 
 __all__ = ["Flight", "Slice", "fly", "slice_policy"]
 

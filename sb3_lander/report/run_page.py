@@ -13,8 +13,9 @@ from gymnasium import spaces
 from gymnasium.envs.box2d.lunar_lander import LunarLander
 
 from sb3_lander.agents.agent import Agent
-from sb3_lander.evaluation.evaluator import evaluate, fixed_tasks
-from sb3_lander.evaluation.report import Episode, EvaluationReport, Task
+from sb3_lander.evaluation.evaluator import evaluate
+from sb3_lander.evaluation.report import Episode, EvaluationReport
+from sb3_lander.evaluation.task import Task, fixed_tasks
 from sb3_lander.evaluation.video import Recording, record_extremes
 from sb3_lander.report import evaluation_figures, training_figures
 from sb3_lander.report.flights import fly, slice_policy

@@ -13,7 +13,8 @@ from huggingface_hub import ModelCard
 from sb3_lander import Agent
 from sb3_lander.agents import shipped_agent
 from sb3_lander.agents.agent import SHIPPED
-from sb3_lander.evaluation.evaluator import evaluate, fixed_tasks
+from sb3_lander.evaluation.evaluator import evaluate
+from sb3_lander.evaluation.task import fixed_tasks
 
 RUN = shipped_agent()
 REPORT = json.loads((RUN / "report.json").read_text())

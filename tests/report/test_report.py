@@ -16,7 +16,8 @@ from stable_baselines3 import PPO
 
 from sb3_lander import Agent
 from sb3_lander.__main__ import main
-from sb3_lander.evaluation.evaluator import evaluate, fixed_tasks
+from sb3_lander.evaluation.evaluator import evaluate
+from sb3_lander.evaluation.task import fixed_tasks
 from sb3_lander.policies.policy import SeparateActorCriticPolicy
 from sb3_lander.report import flights
 from sb3_lander.runs.run import Run
