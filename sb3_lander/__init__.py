@@ -60,6 +60,7 @@ The modules, from the lowest to the highest; each imports only from those above 
     benchmark_cli    python -m sb3_lander benchmark
     evaluate_cli     python -m sb3_lander evaluate, export, report
     tune_cli         python -m sb3_lander tune
+    zoo_cli          python -m sb3_lander zoo, config
     cli              python -m sb3_lander VERB
 
 Importing this package registers ``LunarLanderContinuous-v2`` with gymnasium and imports neither torch nor

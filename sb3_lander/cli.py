@@ -8,7 +8,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
-from sb3_lander import benchmark_cli, evaluate_cli, tune_cli
+from sb3_lander import benchmark_cli, evaluate_cli, tune_cli, zoo_cli
 
 __all__ = ["main"]
 
@@ -48,16 +48,6 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 # Each verb imports what it needs when it runs, so that --help does not wait for torch.
-
-
-def _config_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("algo", metavar="ALGO", help="ppo, sac, ..., or allenact for the tutorial's configuration")
-
-
-def _config(arguments: argparse.Namespace) -> None:
-    from sb3_lander.settings import default_config
-
-    print(default_config(arguments.algo))
 
 
 def _resume_arguments(parser: argparse.ArgumentParser) -> None:
@@ -109,7 +99,11 @@ _VERBS = {
         evaluate_cli.add_compare_arguments,
         evaluate_cli.run_compare,
     ),
-    "config": _Verb("Print the path of our hyperparameters, for --conf-file.", _config_arguments, _config),
+    "config": _Verb(
+        "Print the path of our hyperparameters, for --conf-file, or whether the RL Zoo's commands use them.",
+        zoo_cli.add_config_arguments,
+        zoo_cli.run_config,
+    ),
     "enjoy": _Verb("Watch the agent that ships with the package land.", _enjoy_arguments, _enjoy),
     "evaluate": _Verb(
         "Play fixed tasks with a saved model, or with every checkpoint of a run, and report.",
@@ -134,5 +128,10 @@ _VERBS = {
         "Search hyperparameters with Optuna: several seeds a trial, any number of workers and machines.",
         tune_cli.add_arguments,
         tune_cli.run,
+    ),
+    "zoo": _Verb(
+        "Run the RL Zoo's train, enjoy or record_video with this package in place, whatever else is installed.",
+        zoo_cli.add_zoo_arguments,
+        zoo_cli.run_zoo,
     ),
 }

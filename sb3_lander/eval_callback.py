@@ -37,9 +37,7 @@ class WholeEvalCallback(EvalCallback):
         n_eval_episodes: int,
         deterministic: bool,
     ) -> None:
-        super().__init__(
-            eval_env, eval_freq=eval_freq, n_eval_episodes=n_eval_episodes, deterministic=deterministic
-        )
+        super().__init__(eval_env, eval_freq=eval_freq, n_eval_episodes=n_eval_episodes, deterministic=deterministic)
         self.file = Path(folder, "evaluations.npz")
         """Every evaluation so far, in the format of SB3."""
         self._best_model, self._vecnormalize = Path(folder, "best_model.zip"), Path(vecnormalize)
