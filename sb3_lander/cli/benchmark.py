@@ -19,7 +19,7 @@ def _add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="RECIPE",
         help="ppo, zoo (the Zoo's own entry), allenact, or a YAML file of recipes",
     )
-    add("--out", required=True, type=Path, help="JSON file; an unfinished one is continued")
+    add("--out", type=Path, metavar="FILE", help="JSON file, always needed; an unfinished one is continued")
     add("--env", default="LunarLanderContinuous-v3", help="environment id (default: %(default)s)")
     add("--seeds", type=int, default=10, help="number of seeds (default: %(default)s)")
     add("--first-seed", type=int, default=1000, help="first seed; tuning used seeds below 1000 (default: %(default)s)")
@@ -56,6 +56,10 @@ def _run(arguments: argparse.Namespace) -> None:
     )
     seeds = range(arguments.first_seed, arguments.first_seed + arguments.seeds)
     recipes = benchmark.load_recipes(arguments.recipes)
+    for recipe in recipes:
+        recipe.entry(arguments.env)  # what cannot be trained has the first word
+    if arguments.out is None:
+        raise ValueError("--out FILE is missing: the JSON file for the results")
     if arguments.baseline is not None and arguments.baseline not in {recipe.name for recipe in recipes}:
         raise ValueError(f"--baseline {arguments.baseline} is none of the recipes {[r.name for r in recipes]}")
     if arguments.study is None:

@@ -44,6 +44,7 @@ _SCHEDULES = ("learning_rate", "clip_range", "clip_range_vf", "delta_std")
 _COUNTS = {"n_timesteps", "n_envs", "n_steps", "batch_size", "n_epochs", "buffer_size", "n_delta", "frame_stack"}
 _FRACTIONS = ("gamma", "gae_lambda", "tau")
 _MAPPING_OR_TEXT = ("policy_kwargs", "monitor_kwargs", "normalize", "replay_buffer_kwargs")
+_MAY_BE_NONE = ("policy_kwargs", "replay_buffer_kwargs")
 
 
 def _config_folder() -> Path:
@@ -187,6 +188,8 @@ def _check_value(key: str, value: Any, hint: Any) -> None:
         raise ValueError(f"{key}: {value!r} is not valid, it must be {valid}{note}")
 
     number = isinstance(value, (int, float)) and not isinstance(value, bool)
+    if value is None and key in _MAY_BE_NONE:
+        return
     if key in _SCHEDULES:
         kind, _, start = value.partition("_") if isinstance(value, str) else ("", "", "")
         if not (number or (kind in ("lin", "linear") and _is_number(start))):

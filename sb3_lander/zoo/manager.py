@@ -87,9 +87,14 @@ class LanderExperimentManager(ExperimentManager):
             self._make_env(hyperparams, self.eval_env_kwargs).close()
         env = self._make_env(hyperparams, env_kwargs)
         env.close()
-        policy_class = settings.policy_class(hyperparams["policy"], ALGOS[self.algo])
-        # Frame stacking and unknown wrappers may change the spaces; a string of Python is the Zoo's to read.
+        # Unknown wrappers and frame stacking may change the spaces; a string of Python is the Zoo's to read.
         known_wrapper = all(name.startswith(_OUR_VEC_WRAPPERS) for name, _ in settings.vec_env_wrappers(hyperparams))
+        if known_wrapper and not _can_act(self.algo, env):
+            valid = ", ".join(algo for algo in ALGOS if _can_act(algo, env))
+            raise ValueError(
+                f"{self.algo} cannot act in {self.env_name.gym_id}: its actions are {env.action_space}; valid: {valid}"
+            )
+        policy_class = settings.policy_class(hyperparams["policy"], ALGOS[self.algo])
         is_mapping = not isinstance(hyperparams.get("policy_kwargs"), str)
         if known_wrapper and is_mapping and not hyperparams.get("frame_stack"):
             settings.build_policy(hyperparams, policy_class, env.observation_space, env.action_space)
@@ -175,6 +180,16 @@ class LanderExperimentManager(ExperimentManager):
         has_rollouts = issubclass(ALGOS[self.algo], OnPolicyAlgorithm)
         narrowed: Any = _NarrowedTrial(trial, self.n_envs) if has_rollouts else trial
         return super().objective(narrowed)
+
+
+def _can_act(algo: str, env: gym.Env[Any, Any]) -> bool:
+    """Tell whether an algorithm supports the environment's actions; SB3 checks that before it builds a model."""
+    algo_class: Any = ALGOS[algo]
+    try:
+        algo_class(next(iter(algo_class.policy_aliases)), env, device="cpu", _init_setup_model=False)
+    except AssertionError:
+        return False
+    return True
 
 
 class _TrialId(int):

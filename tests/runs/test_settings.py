@@ -23,6 +23,7 @@ GOOD: dict[str, Any] = {"n_timesteps": 1e6, "policy": "MlpPolicy"}
         (SAC, {"ent_coef": "auto_0.1", "train_freq": [1, "episode"], "gradient_steps": -1}),
         (DDPG, {"noise_type": "normal", "noise_std": 0.1}),
         (ARS, {"delta_std": "lin_0.1", "n_top": None}),
+        (SAC, {"policy_kwargs": None, "replay_buffer_kwargs": None}),
     ],
 )
 def test_a_good_entry_passes(algo_class: Any, change: dict[str, Any]) -> None:
@@ -45,6 +46,7 @@ def test_a_good_entry_passes(algo_class: Any, change: dict[str, Any]) -> None:
         (PPO, {"target_kl": "small"}, "target_kl: 'small' is not valid, it must be a number or null"),
         (PPO, {"policy_kwargs": [64]}, "policy_kwargs: [64] is not valid, it must be a mapping"),
         (PPO, {"policy": 3}, "policy: 3 is not valid"),
+        (PPO, {"monitor_kwargs": None}, "monitor_kwargs: None is not valid, it must be a mapping"),
         (PPO, {"normalize": 1}, "normalize: 1 is not valid, it must be true, false or a mapping"),
         (PPO, {"noise_std": 0.1}, "unknown hyperparameter 'noise_std' for PPO"),
         (PPO, {"device": "cpu"}, "unknown hyperparameter 'device' for PPO"),
