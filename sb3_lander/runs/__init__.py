@@ -1,4 +1,4 @@
-"""What lies on disk: a run folder of the RL Zoo, a model's zip, the YAML entries, files that are whole at any moment."""
+"""What lies on disk: run folders of the RL Zoo, model files, YAML entries, files that are whole at any moment."""
 
 import lazy_loader
 

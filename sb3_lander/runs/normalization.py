@@ -60,7 +60,9 @@ def load(path: Path, venv: VecEnv) -> VecNormalize:
         for key, moments in found.items():
             mean, var = arrays[f"mean/{key}"], arrays[f"var/{key}"]
             if mean.shape != moments.mean.shape or var.shape != mean.shape:
-                raise ValueError(f"its observations have the shape {mean.shape}, the environment's {moments.mean.shape}")
+                raise ValueError(
+                    f"its observations have the shape {mean.shape}, the environment's {moments.mean.shape}"
+                )
             moments.mean, moments.var, moments.count = mean, var, float(arrays[f"count/{key}"])
     # numpy's readers fail in any way on a damaged file.
     except Exception as error:
