@@ -4,6 +4,6 @@ from __future__ import annotations
 
 import sys
 
-from sb3_lander.cli import main
+from sb3_lander.cli.main import main
 
 sys.exit(main())

@@ -15,8 +15,8 @@ from statistics import fmean
 import gymnasium as gym
 import numpy as np
 
-from sb3_lander.assessment import Assessment
-from sb3_lander.runs import trained_folder
+from sb3_lander.evaluation.assessment import Assessment
+from sb3_lander.runs.run import trained_folder
 
 FIRST_TASK = 50_000_000
 """The tasks of the shipped report."""

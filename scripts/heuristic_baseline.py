@@ -13,7 +13,7 @@ import numpy as np
 from gymnasium.envs.box2d.lunar_lander import heuristic
 
 from sb3_lander import evaluate, fixed_tasks
-from sb3_lander.envs import V3_ID
+from sb3_lander.envs.registration import V3_ID
 
 
 class Heuristic:

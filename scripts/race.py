@@ -14,8 +14,8 @@ from pathlib import Path
 from statistics import fmean, median
 from typing import Any
 
-from sb3_lander.benchmark import load_recipes, run
-from sb3_lander.recipes import Measurement, Recipe
+from sb3_lander.benchmark.recipes import Measurement, Recipe
+from sb3_lander.benchmark.runner import load_recipes, run
 
 
 def seconds(training: Mapping[str, Any], target: float) -> float:

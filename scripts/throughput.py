@@ -23,9 +23,9 @@ import numpy as np
 from stable_baselines3.common.env_util import make_vec_env
 from stable_baselines3.common.vec_env import DummyVecEnv, SubprocVecEnv
 
-from sb3_lander.envs import V3_ID
-from sb3_lander.machine import machine
-from sb3_lander.vec_env import EnvPoolVecEnv
+from sb3_lander.envs.registration import V3_ID
+from sb3_lander.envs.selection import EnvPoolVecEnv
+from sb3_lander.runs.provenance import machine
 
 ENVS = (1, 8, 16, 32, 64, 128, 256, 512)
 THREADS = (1, 2)

@@ -21,12 +21,12 @@ from typing import Any
 
 import yaml
 
-from sb3_lander.assessment import Assessment
-from sb3_lander.machine import machine
-from sb3_lander.model_card import model_card
+from sb3_lander.evaluation.assessment import Assessment
+from sb3_lander.report.model_card import model_card
+from sb3_lander.runs.provenance import machine
 
 ENV_ID = "LunarLanderContinuous-v3"
-SHIPPED = Path(__file__).resolve().parent.parent / "sb3_lander" / "trained" / "ppo" / f"{ENV_ID}_1"
+SHIPPED = Path(__file__).resolve().parent.parent / "sb3_lander" / "agents" / "trained" / "ppo" / f"{ENV_ID}_1"
 SELECTION, REPORT = 2_000_000, 50_000_000
 
 

@@ -22,9 +22,9 @@ from selenium import webdriver
 from selenium.webdriver.chrome.service import Service
 from selenium.webdriver.common.by import By
 
-from sb3_lander.benchmark import markdown, runs_of, solving_cells, summary, thousands, to_target
-from sb3_lander.runs import trained_folder
-from sb3_lander.statistics import Interval, ratio_of_medians
+from sb3_lander.benchmark.runner import markdown, runs_of, solving_cells, summary, thousands, to_target
+from sb3_lander.evaluation.statistics import Interval, ratio_of_medians
+from sb3_lander.runs.run import trained_folder
 
 REPO = Path(__file__).resolve().parent.parent
 RESULTS = REPO / "scripts" / "results"

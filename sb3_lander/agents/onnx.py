@@ -1,0 +1,153 @@
+"""Write a trained policy as ONNX: observation in, action within its bounds out, everything between inside."""
+
+from __future__ import annotations
+
+import importlib
+import importlib.util
+import warnings
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch as th
+from gymnasium import spaces
+from stable_baselines3.common.policies import BasePolicy
+from stable_baselines3.common.vec_env import VecNormalize
+from torch import nn
+
+from sb3_lander.evaluation.assessment import Assessment
+from sb3_lander.policies.policy import SeparateActorCriticPolicy
+from sb3_lander.runs.files import write_whole
+
+__all__ = ["CHECKED_OBSERVATIONS", "export"]
+
+CHECKED_OBSERVATIONS = 10_000
+"""Observations of the policy's own flights on which the file is compared with the policy."""
+
+_TOLERANCE = 1e-4
+_NEEDED = ("onnx", "onnxscript", "onnxruntime")
+
+
+def export(assessment: Assessment, file: str | Path) -> float:
+    """Write the deterministic policy of a trained model as ONNX and compare it with the original.
+
+    The input ``observation`` has the shape ``(batch, *obs_shape)`` and the observations' type, as the environment
+    returns them: normalisation statistics are part of the file. The output ``action`` has the shape
+    ``(batch, *action_shape)`` and lies within the action space.
+
+    :param assessment: Names the model, its environment and its statistics.
+    :param file: The ONNX file; it appears once it is checked.
+    :return: The greatest difference from torch's actions on :data:`CHECKED_OBSERVATIONS` observations.
+    :raises ImportError: If the packages of the extra ``onnx`` are missing.
+    :raises FileNotFoundError: If the file's folder does not exist.
+    :raises ValueError: If the policy has a state, sees several observations at a time, or the file acts otherwise.
+    """
+    missing = [name for name in _NEEDED if importlib.util.find_spec(name) is None]
+    if missing:
+        raise ImportError(f'ONNX needs {", ".join(missing)}: pip install "sb3-lander[onnx]"')
+    file = Path(file)
+    if not file.parent.is_dir():
+        raise FileNotFoundError(f"no folder {file.parent} for {file.name}")
+    (subject,) = assessment.subjects
+    policy, options = assessment.load(subject)
+    network = _DeterministicPolicy(policy, options["vec_normalize"])
+    content = _to_onnx(network)
+    observations = _fly(assessment, network)
+    with th.no_grad():
+        expected = network(th.as_tensor(observations)).numpy()
+    difference = float(np.abs(_run(content, observations) - expected).max())
+    if not difference <= _TOLERANCE:
+        raise ValueError(f"the exported policy differs from the original by {difference}: not written")
+    write_whole(file, lambda out: out.write(content))
+    return difference
+
+
+class _DeterministicPolicy(nn.Module):
+    """What SB3's ``predict(observation, deterministic=True)`` computes, with the normalisation, as one module."""
+
+    mean: th.Tensor
+    std: th.Tensor
+    low: th.Tensor
+    high: th.Tensor
+
+    def __init__(self, policy: BasePolicy, statistics: VecNormalize | None) -> None:
+        super().__init__()
+        if not isinstance(policy.observation_space, spaces.Box):
+            raise ValueError(f"only Box observations can be exported, got {policy.observation_space}")
+        if hasattr(policy, "lstm_actor"):
+            raise ValueError("a recurrent policy has a state from step to step: it cannot be exported")
+        if isinstance(policy, SeparateActorCriticPolicy):
+            policy.use_plain_layers()
+        self.policy = policy.eval()
+        self.statistics = statistics if statistics is not None and statistics.norm_obs else None
+        if self.statistics is not None:
+            moments: Any = self.statistics.obs_rms
+            self.register_buffer("mean", th.as_tensor(moments.mean, dtype=th.float32))
+            self.register_buffer("std", th.as_tensor(np.sqrt(moments.var + self.statistics.epsilon), dtype=th.float32))
+        if isinstance(policy.action_space, spaces.Box):
+            self.register_buffer("low", th.as_tensor(policy.action_space.low))
+            self.register_buffer("high", th.as_tensor(policy.action_space.high))
+
+    def forward(self, observation: th.Tensor) -> th.Tensor:
+        """Return the actions for observations of shape ``(batch, *obs_shape)``."""
+        if self.statistics is not None:
+            clip = self.statistics.clip_obs
+            observation = ((observation - self.mean) / self.std).clamp(-clip, clip)
+        action = self.policy._predict(observation, deterministic=True)
+        action_space = self.policy.action_space
+        action = action.reshape((-1, *action_space.shape)) if action_space.shape else action.reshape(-1)
+        if not isinstance(action_space, spaces.Box):
+            return action
+        if self.policy.squash_output:
+            return self.low + 0.5 * (action + 1.0) * (self.high - self.low)
+        return th.minimum(th.maximum(action, self.low), self.high)
+
+
+def _to_onnx(network: _DeterministicPolicy) -> bytes:
+    space = network.policy.observation_space
+    example = th.as_tensor(np.stack([space.sample() for _ in range(3)]))
+    # Checks of a distribution's arguments depend on their values, which no graph can hold.
+    checks = th.distributions.Distribution._validate_args
+    th.distributions.Distribution.set_default_validate_args(False)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # torch's exporter warns of its own deprecated calls
+        try:
+            program: Any = th.onnx.export(
+                network,
+                (example,),
+                input_names=["observation"],
+                output_names=["action"],
+                dynamic_shapes={"observation": {0: th.export.Dim("batch")}},
+                dynamo=True,
+                verbose=False,
+            )
+        finally:
+            th.distributions.Distribution.set_default_validate_args(checks)
+    content: bytes = program.model_proto.SerializeToString()
+    return content
+
+
+def _fly(assessment: Assessment, network: _DeterministicPolicy) -> np.ndarray:
+    """Return observations of the policy's own flights, one task after the other."""
+    env, seed = assessment.make_env(), 0
+    observations: list[np.ndarray] = []
+    try:
+        while len(observations) < CHECKED_OBSERVATIONS:
+            observation, _ = env.reset(seed=seed)
+            seed, over = seed + 1, False
+            while not over and len(observations) < CHECKED_OBSERVATIONS:
+                observations.append(observation)
+                with th.no_grad():
+                    action = network(th.as_tensor(observation[None]))[0].numpy()
+                observation, _, terminated, truncated, _ = env.step(action)
+                over = terminated or truncated
+    finally:
+        env.close()
+    return np.stack(observations)
+
+
+def _run(content: bytes, observations: np.ndarray) -> np.ndarray:
+    onnxruntime: Any = importlib.import_module("onnxruntime")
+    session = onnxruntime.InferenceSession(content, providers=["CPUExecutionProvider"])
+    actions: np.ndarray = session.run(None, {"observation": observations})[0]
+    return actions

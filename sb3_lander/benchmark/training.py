@@ -1,0 +1,237 @@
+"""One timed training of one recipe: the clock stops while fixed tasks are played."""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import io
+import os
+import tempfile
+import time
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import yaml
+from stable_baselines3.common.base_class import BaseAlgorithm
+from stable_baselines3.common.callbacks import BaseCallback, CallbackList, EvalCallback
+from stable_baselines3.common.evaluation import evaluate_policy
+
+from sb3_lander.benchmark.recipes import Measurement, Recipe
+from sb3_lander.evaluation.evaluator import EvaluationReport, evaluate, fixed_tasks
+
+__all__ = ["SCREENINGS", "SOLVING_TASKS", "train"]
+
+SOLVING_TASKS = 100
+"""Fixed tasks whose mean return decides whether a target is reached."""
+
+SCREENINGS = ((10, 100.0), (30, 40.0))
+"""Numbers of first tasks, and how far below the target their mean may lie before the other tasks are not played."""
+
+_SEARCH_SCREENINGS = ((12, 80.0), (48, 0.0))
+"""The same in a search, for the episodes on EnvPool."""
+
+ZOO_EVAL_FREQ = 25_000
+"""The default of the Zoo's ``--eval-freq``."""
+
+
+class _Watch(BaseCallback):
+    """Evaluates between updates with the clock stopped, and notes when each target is first reached."""
+
+    def __init__(self, measurement: Measurement, budget: int) -> None:
+        super().__init__()
+        self.measurement = measurement
+        self.curve: list[dict[str, float]] = []
+        self.solved: dict[str, dict[str, float]] = {}
+        self._tasks = fixed_tasks(measurement.env_id, SOLVING_TASKS)
+        has_curve = measurement.curve_points > 0 and measurement.evaluate_on == "gymnasium"
+        self._curve_every = budget // measurement.curve_points if has_curve else budget + 1
+        self._next_curve = self._curve_every
+        self._next_eval = measurement.eval_every
+        self._stopped = 0.0
+        self.zoo_evaluations: dict[str, float] = {"seconds": 0.0}
+        self.update_seconds = 0.0
+        self._rollout_ended: float | None = None
+
+    def _on_training_start(self) -> None:
+        self._start = time.perf_counter()
+
+    def seconds(self) -> float:
+        """Return the training's time so far without any evaluation, ours or the Zoo's."""
+        return time.perf_counter() - self._start - self._stopped - self.zoo_evaluations["seconds"]
+
+    def _open_targets(self) -> list[float]:
+        return [t for t in self.measurement.targets if f"{t:g}" not in self.solved]
+
+    def _on_rollout_end(self) -> None:
+        self._rollout_ended = time.perf_counter()
+
+    def _note_update(self) -> None:
+        if self._rollout_ended is not None:
+            self.update_seconds += time.perf_counter() - self._rollout_ended
+            self._rollout_ended = None
+
+    def _on_training_end(self) -> None:
+        self._note_update()
+
+    def _on_rollout_start(self) -> None:
+        self._note_update()
+        steps = self.num_timesteps
+        if steps == 0:
+            return
+        open_targets = self._open_targets()
+        for_curve = steps >= self._next_curve
+        if for_curve or (open_targets and steps >= self._next_eval):
+            seconds = self.seconds()
+            self._evaluate(steps, seconds, open_targets, for_curve)
+            self._next_eval = steps + self.measurement.eval_every
+            if for_curve:
+                self._next_curve = (steps // self._curve_every + 1) * self._curve_every
+            self._stopped += self.seconds() - seconds
+
+    def _evaluate(self, steps: int, seconds: float, open_targets: list[float], for_curve: bool) -> None:
+        point = {"steps": steps, "seconds": round(seconds, 3)}
+        if self.measurement.evaluate_on == "envpool":
+            mean_return = self._mean_on_envpool(min(open_targets))
+        else:
+            report = self._report(None if for_curve else min(open_targets))
+            if report is None:
+                return
+            mean_return = report.mean_return
+            self.curve.append({**point, "mean_return": round(mean_return, 3), "success_rate": report.success_rate})
+        self.solved.update({f"{target:g}": point for target in open_targets if mean_return >= target})
+
+    def _mean_on_envpool(self, target: float) -> float:
+        """Return the mean over EnvPool's episodes, of which the first few tell whether the others are needed."""
+        from sb3_lander.envs.envpool_vec_env import EnvPoolVecEnv
+
+        for count, margin in _SEARCH_SCREENINGS:
+            env = EnvPoolVecEnv(self.measurement.env_id, count, seed=count)
+            try:
+                mean_return = float(evaluate_policy(self.model, env, n_eval_episodes=count)[0])  # type: ignore[arg-type]  # no list was asked for
+            finally:
+                env.close()
+            if mean_return < target - margin:
+                break
+        return mean_return
+
+    def _report(self, target: float | None) -> EvaluationReport | None:
+        """Play all tasks; with a target, only as long as the first ones leave it in reach."""
+        report: EvaluationReport | None = None
+        for count, margin in (*SCREENINGS, (len(self._tasks), 0.0)):
+            played = () if report is None else report.episodes
+            more = evaluate(self.model, self._tasks[len(played) : count])
+            report = replace(more, episodes=(*played, *more.episodes))
+            if target is not None and report.mean_return < target - margin and count < len(self._tasks):
+                return None
+        return report
+
+    def _on_step(self) -> bool:
+        if self.measurement.steps_limit is not None and self.num_timesteps > self.measurement.steps_limit:
+            return False
+        return not (self.measurement.until_solved and not self._open_targets())
+
+
+def _time_method(instance: Any, method: str, spent: dict[str, float], name: str) -> None:
+    """Add the time of every call of one object's method to ``spent[name]``."""
+    function = getattr(instance, method)
+
+    def call(*args: Any, **kwargs: Any) -> Any:
+        start = time.perf_counter()
+        try:
+            return function(*args, **kwargs)
+        finally:
+            spent[name] += time.perf_counter() - start
+
+    setattr(instance, method, call)
+
+
+def _manager(recipe: Recipe, measurement: Measurement, seed: int, folder: Path) -> Any:
+    """Return the Zoo's experiment manager for the recipe, as its ``train`` command makes it."""
+    from rl_zoo3.exp_manager import ExperimentManager
+
+    import sb3_lander.zoo.manager
+    from sb3_lander.zoo.hook import register
+
+    register()
+    config = folder / "recipe.yml"
+    config.write_text(yaml.safe_dump({measurement.env_id: recipe.entry(measurement.env_id)}))
+    # The Zoo's own recipe gets the Zoo's own manager, which leaves torch's threads alone as its command does.
+    cls = ExperimentManager if recipe.config == "zoo" else sb3_lander.zoo.manager.LanderExperimentManager
+    manager = object.__new__(cls)
+    manager.__init__(  # type: ignore[misc]  # the Zoo's class chooses its subclass by env id, here we choose
+        argparse.Namespace(num_threads=-1, env_kwargs=None),
+        recipe.algo,
+        measurement.env_id,
+        log_folder=str(folder),
+        n_timesteps=measurement.budget or -1,
+        eval_freq=ZOO_EVAL_FREQ if measurement.zoo_evaluations else -1,
+        seed=seed,
+        verbose=0,
+        vec_env_type=recipe.vec_env,
+        device="cpu",
+        config=str(config),
+        log_interval=-2,
+    )
+    return manager
+
+
+def train(recipe: Recipe, seed: int, measurement: Measurement) -> dict[str, Any]:
+    """Train one seed of one recipe and return what was measured, as plain data.
+
+    :param recipe: What to train.
+    :param seed: Seed of the training, as the Zoo's ``--seed``.
+    :param measurement: How to watch it; the recipe's own :attr:`Recipe.watch` goes over it.
+    :return: ``solved`` (per target: environment steps and seconds, absent if not reached), ``curve``, ``final``
+        (the summary over :attr:`Measurement.final_episodes` tasks), ``steps``, ``seconds``, ``steps_per_second`` and
+        ``split`` (seconds in the environments, in updates, and in the rest), all without evaluations, and
+        ``zoo_evaluation_seconds`` and ``steps_per_second_with_evaluations`` with the Zoo's own.
+    """
+    from stable_baselines3.common.utils import set_random_seed
+
+    measurement = measurement.for_recipe(recipe)
+    with tempfile.TemporaryDirectory() as folder, contextlib.redirect_stdout(io.StringIO()) as output:
+        set_random_seed(seed)
+        manager = _manager(recipe, measurement, seed, Path(folder))
+        model, _ = manager.setup_experiment()
+        spent = {"envs": 0.0}
+        _time_method(model.env, "step", spent, "envs")
+        watch = _Watch(measurement, manager.n_timesteps)
+        for callback in manager.callbacks:
+            if isinstance(callback, EvalCallback):
+                _time_method(callback, "_on_step", watch.zoo_evaluations, "seconds")
+        model.learn(manager.n_timesteps, callback=CallbackList([*manager.callbacks, watch]), log_interval=None)
+        seconds, zoo_seconds = watch.seconds(), watch.zoo_evaluations["seconds"]
+        final = _final_report(model, measurement)
+        model.env.close()
+    spent["update"] = watch.update_seconds
+    spent["rest"] = seconds - sum(spent.values())
+    return {
+        "recipe": recipe.name,
+        "seed": seed,
+        "environments": _training_environments(output.getvalue()),
+        "budget": manager.n_timesteps,
+        "steps": model.num_timesteps,
+        "seconds": round(seconds, 3),
+        "steps_per_second": round(model.num_timesteps / seconds, 1),
+        "zoo_evaluation_seconds": round(zoo_seconds, 3),
+        "steps_per_second_with_evaluations": round(model.num_timesteps / (seconds + zoo_seconds), 1),
+        "split": {name: round(value, 3) for name, value in spent.items()},
+        "solved": watch.solved,
+        "curve": watch.curve,
+        "final": None if final is None else final.summary(),
+        "load_average": os.getloadavg()[0],
+    }
+
+
+def _training_environments(output: str) -> str:
+    # The Zoo makes the evaluation environments first, so the training ones are spoken of last.
+    lines = [line for line in output.splitlines() if line.startswith("Environments:")]
+    return lines[-1] if lines else "gymnasium"
+
+
+def _final_report(model: BaseAlgorithm, measurement: Measurement) -> EvaluationReport | None:
+    if measurement.final_episodes == 0:
+        return None
+    tasks = fixed_tasks(measurement.env_id, measurement.final_episodes, first_seed=measurement.final_first_seed)
+    return evaluate(model, tasks)

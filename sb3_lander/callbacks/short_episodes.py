@@ -1,0 +1,82 @@
+"""Training episodes that are cut early while the agent has not learned to end them itself."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from stable_baselines3.common.callbacks import BaseCallback
+
+from sb3_lander.envs.envpool_vec_env import EnvPoolVecEnv
+
+__all__ = ["ShortEpisodes"]
+
+
+class ShortEpisodes(BaseCallback):
+    """Truncate training episodes earlier than the task does, up to a step of the training; whole ones follow.
+
+    A lander that has learned to fly, but not yet to land, hovers for the task's 1,000 steps, and most of what it then
+    learns from is hovering. SB3 bootstraps the value of a truncated state, as Pardo et al., *Time Limits in
+    Reinforcement Learning* (2018), advise for training on pieces of episodes. Returns in the training's log are those
+    of the shortened episodes; evaluations play whole ones, because a callback only knows the training's environments.
+
+    Works with :class:`~sb3_lander.envs.envpool_vec_env.EnvPoolVecEnv` and with every VecEnv of environments that have
+    gymnasium's ``TimeLimit``, in Python or in the ``callback`` entry of the RL Zoo's YAML.
+
+    :param max_episode_steps: The longest episode, in steps, at least 1; the task's own limit stays below it.
+    :param until: Environment steps of the training from which episodes are whole; None for never.
+    :param verbose: 1 for a line when episodes become whole.
+    :raises ValueError: If a number is below 1, or, when the training starts, if the environments have no ``TimeLimit``.
+    """
+
+    def __init__(self, max_episode_steps: int, until: int | None = None, verbose: int = 0) -> None:
+        super().__init__(verbose)
+        if max_episode_steps < 1:
+            raise ValueError(f"max_episode_steps={max_episode_steps} must be at least 1")
+        if until is not None and until < 1:
+            raise ValueError(f"until={until} must be at least 1 environment step, or None for the whole training")
+        self.max_episode_steps = max_episode_steps
+        self.until = until
+        self._whole: list[int] | None = None
+
+    def _on_training_start(self) -> None:
+        if self._is_over():
+            return
+        self._whole = self._limits()
+        self._set_limits([min(self.max_episode_steps, limit) for limit in self._whole])
+
+    def _on_step(self) -> bool:
+        if self._whole is not None and self._is_over():
+            self._restore()
+            if self.verbose >= 1:
+                print(f"Training episodes are whole from step {self.num_timesteps} on")
+        return True
+
+    def _on_training_end(self) -> None:
+        self._restore()
+
+    def _is_over(self) -> bool:
+        return self.until is not None and self.num_timesteps >= self.until
+
+    def _restore(self) -> None:
+        if self._whole is not None:
+            self._set_limits(self._whole)
+            self._whole = None
+
+    def _limits(self) -> list[int]:
+        venv: Any = self.training_env.unwrapped
+        if isinstance(venv, EnvPoolVecEnv):
+            return [venv.max_episode_steps]
+        try:
+            return [int(limit) for limit in venv.env_method("get_wrapper_attr", "_max_episode_steps")]
+        # A subprocess ends where there is no such attribute.
+        except (AttributeError, EOFError) as error:
+            limit = f"max_episode_steps={self.max_episode_steps}"
+            raise ValueError(f"{limit}: the training's environments have no TimeLimit to shorten") from error
+
+    def _set_limits(self, limits: list[int]) -> None:
+        venv: Any = self.training_env.unwrapped
+        if isinstance(venv, EnvPoolVecEnv):
+            (venv.max_episode_steps,) = limits
+            return
+        for i, limit in enumerate(limits):
+            venv.env_method("set_wrapper_attr", "_max_episode_steps", limit, indices=[i])

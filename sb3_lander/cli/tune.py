@@ -1,0 +1,142 @@
+"""The command line of the search: ``tune``, ``tune top`` and ``tune show``."""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    import optuna
+
+    from sb3_lander.tuning.search import Search
+
+__all__ = ["add_arguments", "run"]
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the arguments of ``tune`` and of what may stand behind it."""
+    _study_arguments(parser, required=False)
+    add = parser.add_argument
+    add("--algo", default="ppo", help="the Zoo's name of the algorithm (default: %(default)s)")
+    add("--env", default="LunarLanderContinuous-v3", help="environment id (default: %(default)s)")
+    add("--trials", type=int, metavar="N", help="trials of the whole study, of all machines and calls together")
+    add("--hours", type=float, metavar="H", help="start no trial after this time")
+    add("--workers", type=int, default=1, metavar="W", help="processes that train (default: %(default)s)")
+    add("--seeds", type=int, default=3, metavar="K", help="trainings in a trial (default: %(default)s)")
+    add("--budget", type=int, metavar="STEPS", help="environment steps of each (default: the entry's n_timesteps)")
+    add("--steps-limit", type=int, metavar="STEPS", help="end a training there, with its schedules as they are")
+    add("--objective", default="return", help="return or time-to-solve (default: %(default)s)")
+    add("--target", type=float, default=200.0, help="the return to reach, for time-to-solve (default: %(default)s)")
+    add("--evaluate-on", default="gymnasium", help="for time-to-solve: gymnasium, or envpool, which is quicker")
+    add("--space", type=Path, metavar="FILE", help="search space (default: ours for the algorithm, or else the Zoo's)")
+    add("--conf-file", type=Path, metavar="FILE", help="the entry to search around (default: ours)")
+    add("--sampler", default="tpe", help="tpe, random or qmc (default: %(default)s)")
+    add("--pruner", default="median", help="median, halving or none (default: %(default)s)")
+    commands = parser.add_subparsers(dest="tune_verb", metavar="top|show")
+    top = commands.add_parser("top", help="re-run the best trials on fresh seeds and write the winner as YAML")
+    _study_arguments(top, required=True)
+    add = top.add_argument
+    add("--candidates", type=int, default=5, help="how many of the best trials (default: %(default)s)")
+    add("--seeds", type=int, default=10, help="fresh training seeds (default: %(default)s)")
+    add("--first-seed", type=int, default=500, help="the first of them (default: %(default)s)")
+    add("--jobs", type=int, default=1, help="trainings side by side; more than 1 makes seconds incomparable")
+    add(
+        "--out",
+        type=Path,
+        metavar="FILE",
+        help="the winner's YAML file (default: STUDY.yml); its trainings go beside it",
+    )
+    show = commands.add_parser("show", help="print a study and draw its history, importances and slices")
+    _study_arguments(show, required=True)
+    show.add_argument("--folder", type=Path, help="where the pictures go (default: STUDY_plots)")
+
+
+def _study_arguments(parser: argparse.ArgumentParser, *, required: bool) -> None:
+    parser.add_argument("--study", required=required, metavar="NAME", help="name of the study")
+    storage = "journal file or postgresql://... (default: sb3_lander.log here)"
+    parser.add_argument("--storage", metavar="URL", help=storage)
+
+
+def run(arguments: argparse.Namespace) -> None:
+    """Search, or look at what a search found."""
+    if arguments.study is None:
+        raise ValueError("tune needs --study NAME")
+    {None: _tune, "top": _top, "show": _show}[arguments.tune_verb](arguments)
+
+
+def _tune(arguments: argparse.Namespace) -> None:
+    from sb3_lander.tuning.study import tune
+
+    if arguments.trials is None and arguments.hours is None:
+        raise ValueError("tune needs --trials N or --hours H")
+    search = _search(arguments)
+    progress = tune(
+        search,
+        arguments.study,
+        storage=arguments.storage,
+        trials=arguments.trials,
+        hours=arguments.hours,
+        workers=arguments.workers,
+        sampler=arguments.sampler,
+        pruner=arguments.pruner,
+        progress=sys.stderr.isatty(),
+    )
+    print(
+        f"study {arguments.study}: {progress.complete} trials complete, {progress.pruned} pruned, "
+        f"{progress.failed} failed, {progress.retried} times retried"
+    )
+
+
+def _search(arguments: argparse.Namespace) -> Search:
+    from sb3_lander.tuning.search import make_search
+
+    return make_search(
+        arguments.algo,
+        arguments.env,
+        config=arguments.conf_file,
+        space=arguments.space,
+        seeds=arguments.seeds,
+        budget=arguments.budget,
+        objective=arguments.objective,
+        target=arguments.target,
+        steps_limit=arguments.steps_limit,
+        evaluate_on=arguments.evaluate_on,
+    )
+
+
+@contextlib.contextmanager
+def _opened(arguments: argparse.Namespace) -> Iterator[tuple[optuna.Study, Search]]:
+    from sb3_lander.tuning.storage import open_store
+    from sb3_lander.tuning.study import open_study
+
+    with open_store(arguments.storage) as store:
+        yield open_study(store, arguments.study)
+
+
+def _top(arguments: argparse.Namespace) -> None:
+    from sb3_lander.runs.files import write_text
+    from sb3_lander.runs.provenance import machine
+    from sb3_lander.tuning import ranking
+
+    if arguments.seeds < 1:
+        raise ValueError(f"--seeds {arguments.seeds} must be at least 1")
+    out: Path = arguments.out or Path(f"{arguments.study}.yml")
+    seeds = range(arguments.first_seed, arguments.first_seed + arguments.seeds)
+    with _opened(arguments) as (study, search):
+        found = ranking.rerun(study, search, arguments.candidates, seeds, out.with_suffix(".json"), jobs=arguments.jobs)
+        print(ranking.table(found, search))
+        write_text(out, ranking.winner_yaml(found[0], study, search, seeds, machine()))
+    print(f"wrote {out}")
+
+
+def _show(arguments: argparse.Namespace) -> None:
+    from sb3_lander.tuning.plots import draw, table
+
+    with _opened(arguments) as (study, search):
+        print(table(study, search))
+        for path in draw(study, arguments.folder or Path(f"{arguments.study}_plots")):
+            print(f"wrote {path}")

@@ -1,0 +1,149 @@
+"""Which training environments run on EnvPool."""
+
+from __future__ import annotations
+
+import inspect
+from typing import Any
+
+import gymnasium as gym
+from gymnasium.envs.registration import EnvSpec, load_env_creator
+from gymnasium.wrappers import OrderEnforcing, PassiveEnvChecker, TimeLimit
+from stable_baselines3.common.monitor import Monitor
+from stable_baselines3.common.vec_env import DummyVecEnv, VecEnv
+
+from sb3_lander.envs.envpool_vec_env import EnvPoolVecEnv
+from sb3_lander.envs.registration import ENV_IDS, SuccessWrapper
+
+__all__ = ["SERVED_IDS", "EnvPoolVecEnv", "prefer_envpool"]
+
+SERVED_IDS = (*ENV_IDS, "BipedalWalker-v3", "CartPole-v1", "Pendulum-v1")
+"""The ids that :func:`prefer_envpool` moves: this package's tests compare EnvPool's with gymnasium's."""
+
+# Gymnasium's own. The RL Zoo, once imported, has put a subclass in its place that differs in one entry of the info.
+_TIME_LIMIT: type = next(cls for cls in TimeLimit.__mro__ if cls.__module__.startswith("gymnasium."))
+_KNOWN_WRAPPERS = {Monitor, OrderEnforcing, PassiveEnvChecker, SuccessWrapper, _TIME_LIMIT}
+
+
+class _StayError(Exception):
+    """Why the environments stay on gymnasium."""
+
+
+def prefer_envpool(venv: VecEnv, *, training: bool | None = None) -> VecEnv:
+    """Move training envs to EnvPool where it simulates the same; print one line saying which is used and why.
+
+    For the RL Zoo's YAML: ``vec_env_wrapper: sb3_lander.envs.selection.prefer_envpool``. The result has the same
+    number of envs, spaces, seeds and success threshold, and continues the same monitor files; ``venv`` is
+    then closed. Everything else stays on gymnasium: no envpool installed, SubprocVecEnv, a single env, an env
+    for evaluation, a render mode, an env option or a wrapper that EnvPool does not have.
+
+    :param venv: What ``make_vec_env`` returned.
+    :param training: Whether these envs are for training; None infers it: a training env's episodes are
+        logged to monitor files.
+    :return: An :class:`EnvPoolVecEnv`, or ``venv`` itself.
+    """
+    try:
+        fast = _move(venv, training)
+    except _StayError as reason:
+        print(f"Environments: gymnasium {type(venv).__name__} ({reason})")
+        return venv
+    own_limit = getattr(fast.spec, "max_episode_steps", None)
+    print(
+        f"Environments: EnvPool, {fast.num_envs} x {fast.task_id} on {_count(fast.num_threads, 'thread')}"
+        + ("" if fast.max_episode_steps == own_limit else f", episodes of at most {fast.max_episode_steps} steps")
+    )
+    return fast
+
+
+def _count(number: int, noun: str) -> str:
+    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
+
+
+def _move(venv: VecEnv, training: bool | None) -> EnvPoolVecEnv:
+    if type(venv) is not DummyVecEnv:
+        raise _StayError(f"{type(venv).__name__} was asked for")
+    if any(venv._options):
+        raise _StayError("EnvPool's resets take no options")
+    chains = [_chain(env) for env in venv.envs]
+    monitors = [_monitor(chain) for chain in chains]
+    if training is None:
+        training = all(monitor.results_writer is not None for monitor in monitors)
+    if not training:
+        raise _StayError("evaluation runs on gymnasium")
+    if venv.num_envs == 1:
+        raise _StayError("a single env gains nothing from threads")
+    ids = {env.spec.id if env.spec else str(env) for env in venv.envs}
+    if len(ids) > 1 or not ids <= set(SERVED_IDS):
+        raise _StayError(f"EnvPool's part is only checked for {', '.join(SERVED_IDS)}, not {', '.join(sorted(ids))}")
+    (task_id,) = ids
+    limits = {_check_task(chain, gym.spec(task_id)) for chain in chains}
+    if len(limits) > 1:
+        raise _StayError("the envs have different time limits")
+    thresholds = {_threshold(chain) for chain in chains}
+    if len(thresholds) > 1:
+        raise _StayError("the envs have different success thresholds")
+    try:
+        fast = EnvPoolVecEnv(task_id, venv.num_envs, seed=0, env_kwargs={"max_episode_steps": limits.pop()})
+    except ImportError as error:
+        raise _StayError(str(error)) from error
+
+    fast.success_threshold = thresholds.pop()
+    fast._seeds = list(venv._seeds)
+    # The old spaces carry make_vec_env's seed for random actions.
+    fast.observation_space, fast.action_space = venv.observation_space, venv.action_space
+    for i, monitor in enumerate(monitors):
+        fast._writers[i], monitor.results_writer = monitor.results_writer, None
+        fast._t_start[i] = monitor.t_start
+    venv.close()
+    return fast
+
+
+def _chain(env: gym.Env[Any, Any]) -> list[gym.Env[Any, Any]]:
+    """Return the env's wrappers, outermost first, and then the simulator itself."""
+    chain = [env]
+    while isinstance(chain[-1], gym.Wrapper):
+        chain.append(chain[-1].env)
+    return chain
+
+
+def _monitor(chain: list[gym.Env[Any, Any]]) -> Monitor[Any, Any]:
+    monitors = [wrapper for wrapper in chain if type(wrapper) is Monitor]
+    if len(monitors) != 1:
+        raise _StayError(f"EnvPool logs as exactly one Monitor does, here there are {len(monitors)}")
+    if monitors[0].info_keywords or monitors[0].reset_keywords or not monitors[0].allow_early_resets:
+        raise _StayError("the Monitor has options that EnvPool's log does not have")
+    return monitors[0]
+
+
+def _threshold(chain: list[gym.Env[Any, Any]]) -> float | None:
+    thresholds = [wrapper.threshold for wrapper in chain if isinstance(wrapper, SuccessWrapper)]
+    return thresholds[0] if thresholds else None
+
+
+def _check_task(chain: list[gym.Env[Any, Any]], registered: EnvSpec) -> int:
+    """Raise unless this is the registered task in wrappers that EnvPoolVecEnv stands in for; return its time limit."""
+    *wrappers, simulator = chain
+    for wrapper in wrappers:
+        if type(wrapper) not in {*_KNOWN_WRAPPERS, gym.wrappers.TimeLimit}:
+            raise _StayError(f"EnvPool does not have the wrapper {type(wrapper).__name__}")
+    if [type(wrapper) for wrapper in wrappers].count(SuccessWrapper) > 1:
+        raise _StayError("there is more than one SuccessWrapper")
+    if (mode := simulator.render_mode) is not None:
+        raise _StayError(f"render_mode is {mode!r}: give env_kwargs={{'render_mode': None}} to train without pictures")
+    limits: list[int] = [
+        vars(wrapper)["_max_episode_steps"] for wrapper in wrappers if isinstance(wrapper, _TIME_LIMIT)
+    ]
+    if len(limits) != 1 or limits[0] > (registered.max_episode_steps or 0):
+        raise _StayError(f"EnvPool has one time limit of at most {registered.max_episode_steps} steps, not {limits}")
+    creator: Any = registered.entry_point
+    simulator_class = load_env_creator(creator) if isinstance(creator, str) else creator
+    if type(simulator) is not simulator_class:
+        raise _StayError(f"EnvPool does not have the simulator {type(simulator).__name__}")
+    parameters = inspect.signature(simulator_class).parameters.values()
+    defaults = {parameter.name: parameter.default for parameter in parameters} | registered.kwargs
+    given = defaults | (simulator.spec.kwargs if simulator.spec else {})
+    for name, standard in defaults.items():
+        # The attribute counts where there is one: it may have been changed since the env was made.
+        value = getattr(simulator, name, given[name])
+        if name != "render_mode" and value != standard:
+            raise _StayError(f"EnvPool has only {name}={standard}, not {value}")
+    return limits[0]

@@ -1,0 +1,254 @@
+"""Fixed tasks -> :class:`EvaluationReport`: figures that repeat to the last bit.
+
+::
+
+    report = evaluate(model, fixed_tasks("LunarLanderContinuous-v3", 1000), n_processes=2)
+    print(report)
+
+The same model and the same tasks give the same report, whatever the number of environments and processes, the
+order of the tasks or the load of the machine; :mod:`sb3_lander.evaluation.rollout` says how. Another CPU model or
+another version of torch may round differently.
+"""
+
+from __future__ import annotations
+
+import math
+import multiprocessing
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import ProcessPoolExecutor, as_completed
+from concurrent.futures.process import BrokenProcessPool
+from typing import Any
+
+import cloudpickle  # type: ignore[import-untyped]  # it ships no types
+import gymnasium as gym
+import torch as th
+from gymnasium import spaces
+from gymnasium.envs.registration import EnvSpec
+from stable_baselines3.common.base_class import BaseAlgorithm
+from stable_baselines3.common.preprocessing import is_image_space
+from stable_baselines3.common.type_aliases import PolicyPredictor
+from stable_baselines3.common.vec_env import VecTransposeImage
+from tqdm import tqdm  # type: ignore[import-untyped]  # it ships no types
+
+from sb3_lander.envs.registration import register_envs
+from sb3_lander.evaluation.report import Episode, EvaluationReport, Task
+from sb3_lander.evaluation.rollout import ObsNormalizer, Player
+from sb3_lander.parallel import end_with_parent
+
+__all__ = ["DEFAULT_FIRST_SEED", "Episode", "EvaluationReport", "Task", "evaluate", "fixed_tasks"]
+
+DEFAULT_FIRST_SEED = 1_000_000
+"""Far from the small seeds that people train with."""
+
+
+def fixed_tasks(
+    env_id: str, n: int, *, first_seed: int = DEFAULT_FIRST_SEED, env_kwargs: Mapping[str, Any] | None = None
+) -> list[Task]:
+    """Return ``n`` tasks of one environment, with the seeds ``first_seed`` to ``first_seed + n - 1``.
+
+    :param env_id: Id in gymnasium's registry.
+    :param n: Number of tasks, at least 1.
+    :param first_seed: The first task's seed, >= 0. Keep apart the tasks that selected a model and those that
+        report on it.
+    :param env_kwargs: Keyword arguments of ``gym.make``, as ``{"enable_wind": True, "wind_power": 15.0}``
+        or ``{"max_episode_steps": 500}``.
+    :raises ValueError: If ``n`` or ``first_seed`` is out of range.
+    """
+    _check_at_least_one("n", n)
+    return [Task(env_id, first_seed + i, env_kwargs or {}) for i in range(n)]
+
+
+def evaluate(
+    model: BaseAlgorithm | PolicyPredictor,
+    tasks: Sequence[Task],
+    *,
+    deterministic: bool = True,
+    vec_normalize: ObsNormalizer | None = None,
+    env_wrapper: Callable[[gym.Env[Any, Any]], gym.Env[Any, Any]] | None = None,
+    success_threshold: float | None = None,
+    n_envs: int = 32,
+    n_processes: int = 1,
+    batch_size: int = 32,
+    progress: bool = False,
+) -> EvaluationReport:
+    """Play each task once and report.
+
+    Global state that a running training needs (torch's threads and the random numbers) is left as it was.
+    With several processes a script needs the ``if __name__ == "__main__":`` guard, as for ``SubprocVecEnv``.
+
+    :param model: An SB3 or sb3-contrib algorithm, whose policy is used, or anything with SB3's
+        ``predict(observation, state, episode_start, deterministic)`` for a batch of observations. Its
+        answers must depend on these arguments only, not on earlier calls.
+    :param tasks: Tasks of one environment (same id and keyword arguments), each seed once.
+    :param deterministic: Take the policy's most likely action. If False, a process plays one episode after
+        another, with torch's and numpy's random numbers seeded by the task: slower, and as repeatable.
+    :param vec_normalize: SB3's ``VecNormalize`` statistics for the observations, or anything with its
+        ``normalize_obs``; rewards are never normalised. The model's own (``model.get_vec_normalize_env()``)
+        when None.
+    :param env_wrapper: Applied to every environment, for models that see wrapped observations. Returns and
+        lengths are counted inside it, so it cannot change them.
+    :param success_threshold: The return that counts as a success; the environment's ``reward_threshold`` when
+        None (200 for the lander).
+    :param n_envs: Environments in flight per process; no effect on the report. 32 is a good value: fewer
+        leave rows of a batch empty, more bring little.
+    :param n_processes: Worker processes; no effect on the report. Starting the first ones costs some seconds,
+        so 1 is best below a few hundred episodes.
+    :param batch_size: Observations per call of ``predict``, always. The one option that can change the last
+        digits, and so the flights: 1 gives what the model does one observation at a time, as in SB3's
+        ``evaluate_policy`` with one environment, in about four times the time.
+    :param progress: Show a progress bar.
+    :raises ValueError: If the tasks are empty, repeat a seed or mix environments, the environment cannot be
+        made or declares no threshold, the model's spaces do not fit, or a number is below 1.
+    """
+    for name, number in (("n_envs", n_envs), ("n_processes", n_processes), ("batch_size", batch_size)):
+        _check_at_least_one(name, number)
+    task = _only_environment(tasks)
+    if vec_normalize is None and isinstance(model, BaseAlgorithm):
+        vec_normalize = model.get_vec_normalize_env()
+    spec = _find_spec(task.env_id)
+    threshold = spec.reward_threshold if success_threshold is None else success_threshold
+    if threshold is None:
+        raise ValueError(f"{task.env_id} declares no reward_threshold: say what is a success, success_threshold=...")
+    player = Player(
+        predictor=model.policy if isinstance(model, BaseAlgorithm) else model,
+        env_spec=spec,
+        env_kwargs=dict(task.env_kwargs),
+        success_threshold=float(threshold),
+        env_wrapper=env_wrapper,
+        normalizer=vec_normalize,
+        deterministic=deterministic,
+        n_envs=n_envs,
+        batch_size=batch_size,
+    )
+    _check_spaces(model, player)
+    player = player.settled()
+    # Sorted, so that a report on the same tasks in another order is made in the very same way.
+    seeds = sorted(task.seed for task in tasks)
+    episodes: list[Episode] = []
+    with tqdm(total=len(seeds), unit="episode", disable=not progress) as bar:
+
+        def collect(episode: Episode) -> None:
+            episodes.append(episode)
+            bar.update()
+
+        if n_processes == 1:
+            player.play(seeds, collect)
+        else:
+            _play_in_processes(player, seeds, n_processes, collect)
+    return EvaluationReport(
+        env_id=task.env_id,
+        env_kwargs=dict(task.env_kwargs),
+        deterministic=deterministic,
+        success_threshold=float(threshold),
+        episodes=tuple(episodes),
+    )
+
+
+def _check_at_least_one(name: str, number: int) -> None:
+    if not isinstance(number, int) or number < 1:
+        raise ValueError(f"{name} must be an integer >= 1, got {number!r}")
+
+
+def _only_environment(tasks: Sequence[Task]) -> Task:
+    """Return the first task, after checking that the others differ from it by their seed only."""
+    if not tasks:
+        raise ValueError("there are no tasks to evaluate: pass at least one, as fixed_tasks(env_id, n) makes them")
+    first, seen = tasks[0], set()
+    for task in tasks:
+        if (task.env_id, task.env_kwargs) != (first.env_id, first.env_kwargs):
+            raise ValueError(
+                f"a report is on one environment, got tasks of {first.env_id} {first.env_kwargs} and of "
+                f"{task.env_id} {task.env_kwargs}: call evaluate once for each"
+            )
+        if task.seed in seen:
+            raise ValueError(f"the seed {task.seed} occurs twice: give each task a seed of its own")
+        seen.add(task.seed)
+    return first
+
+
+def _find_spec(env_id: str) -> EnvSpec:
+    register_envs()
+    try:
+        return gym.spec(env_id)
+    except gym.error.Error as error:
+        raise ValueError(f"unknown environment {env_id!r}: {error}") from error
+
+
+def _check_spaces(model: object, player: Player) -> None:
+    """Compare what the model was built for with what it will meet."""
+    try:
+        env, _ = player.make_env()
+    except (gym.error.Error, TypeError, AssertionError) as error:
+        raise ValueError(f"cannot make {player.env_spec.id} with {player.env_kwargs}: {error}") from error
+    env.close()
+    if player.normalizer is not None and not hasattr(player.normalizer, "normalize_obs"):
+        raise ValueError(f"vec_normalize must be a VecNormalize, got {player.normalizer!r}")
+    # Bounds of observations have moved between gymnasium's releases without any effect on a model.
+    for name, part in (("the model does", model), ("the normalisation statistics do", player.normalizer)):
+        observed = getattr(part, "observation_space", None)
+        if observed is not None and not _same_shape(observed, env.observation_space):
+            raise ValueError(
+                f"{name} not fit {player.env_spec.id}: {observed} was observed in training, "
+                f"the environment shows {env.observation_space}"
+            )
+    acted = getattr(model, "action_space", None)
+    if acted is not None and acted != env.action_space:
+        raise ValueError(
+            f"the model does not fit {player.env_spec.id}: it acts in {acted}, the environment takes {env.action_space}"
+        )
+
+
+def _same_shape(theirs: spaces.Space[Any], ours: spaces.Space[Any]) -> bool:
+    if isinstance(theirs, spaces.Dict) and isinstance(ours, spaces.Dict):
+        return theirs.spaces.keys() == ours.spaces.keys() and all(
+            _same_shape(space, ours.spaces[key]) for key, space in theirs.spaces.items()
+        )
+    if not isinstance(theirs, spaces.Box):
+        return theirs == ours
+    if not isinstance(ours, spaces.Box):
+        return False
+    # SB3's policies take images with the channels first or last.
+    return theirs.shape == ours.shape or (is_image_space(ours) and VecTransposeImage.transpose_space(ours) == theirs)
+
+
+_worker_player: Player | None = None
+
+
+def _start_worker(player: bytes) -> None:
+    global _worker_player  # noqa: PLW0603 - an executor's initializer can hand over its result in no other way
+    end_with_parent()
+    th.set_num_threads(1)
+    _worker_player = cloudpickle.loads(player)
+
+
+def _play_in_worker(seeds: Sequence[int]) -> list[Episode]:
+    assert _worker_player is not None
+    episodes: list[Episode] = []
+    _worker_player.play(seeds, episodes.append)
+    return episodes
+
+
+def _play_in_processes(
+    player: Player, seeds: Sequence[int], n_processes: int, collect: Callable[[Episode], None]
+) -> None:
+    """Play in worker processes, in portions small enough that no process is left waiting for another."""
+    portion = max(player.n_envs, math.ceil(len(seeds) / (4 * n_processes)))
+    portions = [seeds[i : i + portion] for i in range(0, len(seeds), portion)]
+    method = "forkserver" if "forkserver" in multiprocessing.get_all_start_methods() else "spawn"
+    context = multiprocessing.get_context(method)
+    # The server imports torch once; later workers are forked from it in a moment.
+    context.set_forkserver_preload([__name__])
+    executor = ProcessPoolExecutor(
+        min(n_processes, len(portions)), context, _start_worker, (cloudpickle.dumps(player),)
+    )
+    try:
+        for future in as_completed([executor.submit(_play_in_worker, portion) for portion in portions]):
+            for episode in future.result():
+                collect(episode)
+    except BrokenProcessPool as error:
+        raise RuntimeError(
+            "an evaluation process ended early: in a script, call evaluate(..., n_processes > 1) "
+            'below `if __name__ == "__main__":`; if it does, look for a lack of memory'
+        ) from error
+    finally:
+        executor.shutdown(cancel_futures=True)

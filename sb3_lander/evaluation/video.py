@@ -1,0 +1,215 @@
+"""Record one episode of a fixed task: an MP4 for people, and a small GIF for TensorBoard's images tab.
+
+The episode is played by :func:`~sb3_lander.evaluation.evaluate`, so the video shows the very flight that the
+report of the same task speaks of. Nothing here needs a display.
+"""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, SupportsFloat
+
+import gymnasium as gym
+import numpy as np
+from PIL import Image
+from stable_baselines3.common.base_class import BaseAlgorithm
+from stable_baselines3.common.type_aliases import PolicyPredictor
+
+from sb3_lander.envs.registration import use_dummy_display_if_headless
+from sb3_lander.evaluation.evaluator import evaluate
+from sb3_lander.evaluation.report import Episode, Task
+from sb3_lander.evaluation.rollout import ObsNormalizer
+
+__all__ = ["Recording", "add_to_tensorboard", "record_episode", "summary"]
+
+_GIF_COLOURS = 64
+
+
+@dataclass(frozen=True)
+class Recording:
+    """One episode, recorded."""
+
+    path: Path
+    """The MP4."""
+
+    episode: Episode
+    """What came out of the episode."""
+
+    n_frames: int
+    """Frames of the MP4: one after the reset and one after each step, up to the limit."""
+
+    fps: float
+    """Frames per second of the MP4."""
+
+    gif: bytes
+    """Every second frame at half the width and height, as an animated GIF that plays at the MP4's speed."""
+
+    size: tuple[int, int]
+    """Width and height of the GIF in pixels."""
+
+
+def record_episode(
+    model: BaseAlgorithm | PolicyPredictor,
+    task: Task,
+    path: str | Path,
+    *,
+    deterministic: bool = True,
+    vec_normalize: ObsNormalizer | None = None,
+    env_wrapper: Callable[[gym.Env[Any, Any]], gym.Env[Any, Any]] | None = None,
+    success_threshold: float | None = None,
+    batch_size: int = 32,
+    fps: float | None = None,
+    max_frames: int | None = None,
+) -> Recording:
+    """Play a task and record it.
+
+    The environment is made for this call alone, so this may be called in the middle of a training.
+
+    :param model: As for :func:`~sb3_lander.evaluation.evaluate`, which also explains ``deterministic``,
+        ``vec_normalize``, ``env_wrapper``, ``success_threshold`` and ``batch_size``: with the values of an
+        evaluation the flight is the one that was evaluated.
+    :param task: The episode to play.
+    :param path: The MP4 to write; it appears once it is complete.
+    :param fps: Frames per second; the environment's own ``render_fps``, and so real time, when None.
+    :param max_frames: End the video, not the episode, after so many frames; no limit when None.
+    :raises FileNotFoundError: If the folder of ``path`` does not exist.
+    :raises ValueError: If ``path`` does not end in ``.mp4``, the environment cannot be rendered, or
+        ``evaluate`` refuses the model or the task.
+    """
+    path = Path(path)
+    if path.suffix != ".mp4":
+        raise ValueError(f"a video's name must end in .mp4, got {path}")
+    if not path.parent.is_dir():
+        raise FileNotFoundError(f"no folder {path.parent} for the video {path.name}")
+    use_dummy_display_if_headless()
+    # The last suffix must stay: ffmpeg chooses the format by it.
+    unfinished = path.with_name(f".{path.stem}.unfinished.mp4")
+    film = _Film(unfinished, fps, max_frames)
+    try:
+        report = evaluate(
+            model,
+            [Task(task.env_id, task.seed, {**task.env_kwargs, "render_mode": "rgb_array"})],
+            deterministic=deterministic,
+            vec_normalize=vec_normalize,
+            env_wrapper=lambda env: _Camera(env if env_wrapper is None else env_wrapper(env), film),
+            success_threshold=success_threshold,
+            n_envs=1,
+            batch_size=batch_size,
+        )
+        film.close()
+        unfinished.replace(path)
+    finally:
+        film.close()
+        unfinished.unlink(missing_ok=True)
+    gif, size = film.gif()
+    return Recording(path, report.episodes[0], film.n_frames, film.fps, gif, size)
+
+
+def add_to_tensorboard(
+    folder: str | Path, entries: Iterable[tuple[int, Mapping[str, float], Mapping[str, Recording]]]
+) -> None:
+    """Write scalars and videos to a TensorBoard log, as one more events file.
+
+    torch's ``add_video`` is not used: with moviepy 2 it writes an empty summary.
+
+    :param folder: The log's folder; made if missing.
+    :param entries: For each number of environment steps: scalars by their tags, and recordings by their tags,
+        which show in the images tab.
+    """
+    from torch.utils.tensorboard.writer import FileWriter
+
+    writer = FileWriter(str(folder))
+    try:
+        for step, scalars, videos in entries:
+            writer.add_summary(summary(scalars, videos), step)
+    finally:
+        writer.close()
+
+
+def summary(scalars: Mapping[str, float], videos: Mapping[str, Recording]) -> Any:
+    """Return scalars and videos as a TensorBoard ``Summary``, for a writer that is open already.
+
+    :param scalars: By their tags.
+    :param videos: By their tags; they show in the images tab.
+    """
+    from tensorboard.compat.proto.summary_pb2 import Summary  # type: ignore[import-untyped]  # it ships no types
+
+    values = [Summary.Value(tag=tag, simple_value=value) for tag, value in scalars.items()]
+    for tag, recording in videos.items():
+        width, height = recording.size
+        image = Summary.Image(height=height, width=width, colorspace=3, encoded_image_string=recording.gif)
+        values.append(Summary.Value(tag=tag, image=image))
+    return Summary(value=values)
+
+
+class _Film:
+    """The frames of one episode, encoded as they come: 1,000 raw ones would take 720 MB."""
+
+    def __init__(self, path: Path, fps: float | None, max_frames: int | None) -> None:
+        self.fps = fps or 0.0
+        self.n_frames = 0
+        self._path = path
+        self._max_frames = max_frames
+        self._writer: Any = None
+        self._small: list[Image.Image] = []
+
+    def add(self, frame: np.ndarray, render_fps: float) -> None:
+        """Add a frame, uint8 of shape ``(height, width, 3)``."""
+        if self._max_frames is not None and self.n_frames >= self._max_frames:
+            return
+        if self._writer is None:
+            self.fps = self.fps or render_fps
+            self._writer = _open_writer(self._path, frame, self.fps)
+        self._writer.write_frame(frame)
+        if self.n_frames % 2 == 0:
+            self._small.append(Image.fromarray(frame).reduce(2).quantize(_GIF_COLOURS))
+        self.n_frames += 1
+
+    def close(self) -> None:
+        """End the MP4; a second call does nothing."""
+        if self._writer is not None:
+            self._writer.close()
+            self._writer = None
+
+    def gif(self) -> tuple[bytes, tuple[int, int]]:
+        """Return the animated GIF, and its width and height."""
+        buffer = io.BytesIO()
+        first, *others = self._small
+        first.save(buffer, "GIF", save_all=True, append_images=others, duration=2000 / self.fps, loop=0)
+        return buffer.getvalue(), first.size
+
+
+def _open_writer(path: Path, frame: np.ndarray, fps: float) -> Any:
+    from moviepy.video.io import ffmpeg_writer
+
+    open_writer: Any = ffmpeg_writer.FFMPEG_VideoWriter
+    height, width, _ = frame.shape
+    # moviepy asks for a format with transparency, which players other than ffmpeg's may refuse; the last one counts.
+    return open_writer(str(path), (width, height), fps, threads=1, ffmpeg_params=["-pix_fmt", "yuv420p"])
+
+
+class _Camera(gym.Wrapper[Any, Any, Any, Any]):
+    """Put a frame on the film after the reset and after each step."""
+
+    def __init__(self, env: gym.Env[Any, Any], film: _Film) -> None:
+        super().__init__(env)
+        self._film = film
+
+    def reset(self, *, seed: int | None = None, options: dict[str, Any] | None = None) -> tuple[Any, dict[str, Any]]:
+        result = super().reset(seed=seed, options=options)
+        self._shoot()
+        return result
+
+    def step(self, action: Any) -> tuple[Any, SupportsFloat, bool, bool, dict[str, Any]]:
+        result = super().step(action)
+        self._shoot()
+        return result
+
+    def _shoot(self) -> None:
+        frame = self.render()
+        if not isinstance(frame, np.ndarray):
+            raise ValueError(f"{self} cannot be recorded: with render_mode='rgb_array' it renders {frame!r:.80}")
+        self._film.add(frame, float(self.metadata.get("render_fps", 30)))

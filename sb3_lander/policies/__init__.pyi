@@ -1,0 +1,2 @@
+from .policy import SeparateActorCriticPolicy as SeparateActorCriticPolicy
+from .symmetry import MirrorSymmetry as MirrorSymmetry

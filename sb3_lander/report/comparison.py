@@ -1,0 +1,198 @@
+"""Several configurations side by side: what their seeds end at, how fast they get there, and how sure that is."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from matplotlib.figure import Figure
+
+from sb3_lander.evaluation.assessment import Assessment
+from sb3_lander.evaluation.statistics import Interval, iqm, median, probability_of_improvement
+from sb3_lander.report.figure import Picture, new_axes
+from sb3_lander.report.pages import render, save_pictures
+from sb3_lander.report.training_figures import TARGET, draw_band, label_steps
+from sb3_lander.runs.files import write_text
+from sb3_lander.runs.training_log import Series, read_log
+
+__all__ = ["Configuration", "compare", "read_configurations"]
+
+
+@dataclass(frozen=True)
+class Configuration:
+    """What is known of one configuration, over its seeds."""
+
+    name: str
+    """How it is called."""
+
+    finals: tuple[float, ...]
+    """Each seed's mean return at the end."""
+
+    episodes: tuple[float, ...]
+    """Returns of all seeds' final episodes; the means again where only these are known."""
+
+    curves: tuple[Series, ...]
+    """Each seed's return against steps."""
+
+    solved: Mapping[str, tuple[tuple[float, float], ...]]
+    """By target: each seed's steps and seconds until it was reached, infinite where it was not."""
+
+
+def read_configurations(path: str | Path, *, episodes: int = 100, progress: bool = False) -> list[Configuration]:
+    """Read configurations from a benchmark's JSON, which may hold several, or from run folders of the RL Zoo.
+
+    :param path: The JSON file; or a run folder, or a folder of run folders, which count as one configuration's seeds.
+    :param episodes: Fixed tasks to play with each run's final model; a benchmark has played its own.
+    :param progress: Show progress bars.
+    :raises FileNotFoundError: If there is no such file, or no run in the folder.
+    :raises ValueError: If the file is no benchmark's, or a run cannot be played.
+    """
+    path = Path(path)
+    if not path.exists():
+        raise FileNotFoundError(f"{path} does not exist: give a benchmark's JSON, or run folders of the RL Zoo")
+    if path.is_dir():
+        return [_of_runs(path, episodes, progress)]
+    try:
+        results = json.loads(path.read_text())
+        found = [_of_benchmark(results, name) for name in results["recipes"]]
+    except (ValueError, KeyError, TypeError) as error:
+        raise ValueError(f"{path} is not what the benchmark writes: {error!r}") from error
+    return [one for one in found if one.curves]
+
+
+def _of_benchmark(results: Mapping[str, Any], name: str) -> Configuration:
+    runs = sorted((run for run in results["runs"] if run["recipe"] == name), key=lambda run: int(run["seed"]))
+    finals = tuple(float(run["final"]["mean_return"]) for run in runs if run["final"])
+    curves = tuple(
+        Series(np.array([p["steps"] for p in run["curve"]]), np.array([p["mean_return"] for p in run["curve"]]))
+        for run in runs
+        if run["curve"]
+    )
+    never = {"steps": math.inf, "seconds": math.inf}
+    solved = {
+        f"{target:g}": tuple(
+            (float(reached["steps"]), float(reached["seconds"]))
+            for reached in (run["solved"].get(f"{target:g}", never) for run in runs)
+        )
+        for target in results["recipes"][name]["watch"].get("targets", results["measurement"]["targets"])
+    }
+    return Configuration(name, finals, finals, curves, solved)
+
+
+def _of_runs(folder: Path, episodes: int, progress: bool) -> Configuration:
+    found = [folder] if any(folder.glob("*/args.yml")) else sorted(p.parent.parent for p in folder.glob("*/*/args.yml"))
+    if not found:
+        raise FileNotFoundError(f"{folder} is no run of the RL Zoo, and has none in it")
+    finals, returns, curves, times = [], [], [], []
+    for path in found:
+        assessment = Assessment(path, episodes=episodes)
+        assert assessment.run is not None
+        (assessed,) = assessment.play(progress=progress)
+        finals.append(assessed.report.mean_return)
+        returns += [float(value) for value in assessed.report.returns]
+        log = read_log(assessment.run)
+        if log.returns is not None and log.seconds is not None:
+            curves.append(log.returns)
+            reached = np.flatnonzero(log.returns.values >= TARGET)
+            at = reached[0] if reached.size else None
+            never = (math.inf, math.inf)
+            times.append(never if at is None else (float(log.returns.steps[at]), float(log.seconds.values[at])))
+    name = folder.name if len(found) > 1 else f"{folder.parent.name}/{folder.name}"
+    return Configuration(name, tuple(finals), tuple(returns), tuple(curves), {f"{TARGET:g}": tuple(times)})
+
+
+def compare(
+    configurations: Sequence[Configuration], out: str | Path, *, figures: str | Path | None = None
+) -> list[Path]:
+    """Write a page that compares configurations.
+
+    :param configurations: At least two, with names of their own.
+    :param out: The page.
+    :param figures: Folder for the pictures as SVG and PNG too.
+    :return: What was written.
+    :raises FileNotFoundError: If the page's folder does not exist.
+    :raises ValueError: If there are fewer than two configurations, or two of one name.
+    """
+    out, names = Path(out), [one.name for one in configurations]
+    if len(configurations) < 2 or len(set(names)) < len(names):
+        raise ValueError(f"a comparison needs two configurations or more with names of their own, got {names}")
+    if not out.absolute().parent.is_dir():
+        raise FileNotFoundError(f"no folder {out.parent} for the page {out.name}")
+    targets = sorted({target for one in configurations for target in one.solved}, key=float)
+    pictures = [_curves(configurations)]
+    ended = [one for one in configurations if one.finals]
+    if len(ended) > 1:
+        pictures.append(_profile(ended))
+    page = render(
+        "compare.html",
+        title=", ".join(names),
+        targets=targets,
+        rows=[_row(one, targets) for one in configurations],
+        names=[one.name for one in ended],
+        improvements=[_improvements(one, ended) for one in ended] if len(ended) > 1 else [],
+        note="Time to a target: of a benchmark, until the deterministic policy's mean over fixed tasks reaches it; of "
+        "runs, until a hundredth of the training's episodes averages it.",
+        pictures=pictures,
+    )
+    write_text(out, page)
+    return [out, *([] if figures is None else save_pictures({"": pictures}, Path(figures)))]
+
+
+def _row(one: Configuration, targets: Sequence[str]) -> list[str]:
+    cells = [one.name, str(max(len(one.finals), len(one.curves))), str(iqm(one.finals)) if one.finals else ""]
+    for target in targets:
+        times = one.solved.get(target)
+        if not times:
+            cells += ["", "", ""]
+            continue
+        steps, seconds = ([time[i] for time in times] for i in (0, 1))
+        reached = sum(math.isfinite(step) for step in steps)
+        cells += [f"{reached} of {len(times)}", str(median([step / 1e3 for step in steps])), str(median(seconds))]
+    return cells
+
+
+def _improvements(one: Configuration, others: Sequence[Configuration]) -> list[str]:
+    cells = [one.name]
+    for other in others:
+        found: Interval | None = None if other is one else probability_of_improvement(one.finals, other.finals)
+        cells.append("" if found is None else f"{found.value:.2f} [{found.low:.2f}, {found.high:.2f}]")
+    return cells
+
+
+def _curves(configurations: Sequence[Configuration]) -> Picture:
+    drawn = [one for one in configurations if one.curves]
+
+    def draw() -> Figure:
+        figure, (axes,) = new_axes()
+        for one in drawn:
+            draw_band(axes, one.curves, one.name)
+        axes.axhline(TARGET, color="grey", linewidth=0.8, linestyle="--")
+        axes.set(ylabel="return")
+        label_steps(axes)
+        axes.legend(loc="lower right")
+        return figure
+
+    ends = "; ".join(f"{one.name} {np.mean([curve.values[-1] for curve in one.curves]):.0f}" for one in drawn)
+    return Picture("learning_curves", "Return against steps", f"Mean over seeds, and their range. Last: {ends}.", draw)
+
+
+def _profile(configurations: Sequence[Configuration]) -> Picture:
+    low = min(min(one.episodes) for one in configurations)
+    high = max(max(one.episodes) for one in configurations)
+
+    def draw() -> Figure:
+        figure, (axes,) = new_axes(height=2.8)
+        for one in configurations:
+            ordered = np.sort(one.episodes)
+            axes.step(ordered, 1.0 - np.arange(ordered.size) / ordered.size, where="pre", label=one.name)
+        axes.set(xlabel="return", ylabel="share with at least this return", ylim=(0, 1.02), xlim=(low, high))
+        axes.legend(loc="lower left")
+        return figure
+
+    shares = "; ".join(f"{one.name} {np.mean(np.array(one.episodes) >= TARGET):.0%}" for one in configurations)
+    return Picture("performance_profile", "Performance profile", f"Share at or above {TARGET:g}: {shares}.", draw)

@@ -1,0 +1,133 @@
+"""Where the lander flew: the paths of fixed tasks, with the ground below them, and what the policy does where."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, SupportsFloat
+
+import gymnasium as gym
+import numpy as np
+import numpy.typing as npt
+import torch as th
+from gymnasium.envs.box2d.lunar_lander import LunarLander
+
+from sb3_lander.evaluation.evaluator import EvaluationReport, evaluate
+from sb3_lander.evaluation.report import Episode, Task
+
+__all__ = ["Flight", "Slice", "fly", "slice_policy"]
+
+EnvWrapper = Callable[[gym.Env[Any, Any]], gym.Env[Any, Any]]
+
+
+@dataclass(frozen=True)
+class Flight:
+    """One episode's path."""
+
+    episode: Episode
+    """What came out of it."""
+
+    path: np.ndarray
+    """Positions of the lander's centre in metres, shape ``(length + 1, 2)``; the pad's centre is at x = 0, y = 0."""
+
+    ground: np.ndarray
+    """Corners of the terrain in the same coordinates, from left to right, shape ``(n, 2)``."""
+
+
+class _Tracker(gym.Wrapper[Any, Any, Any, Any]):
+    """Writes down where the lander is, after the reset and after each step."""
+
+    def __init__(self, env: gym.Env[Any, Any], tracks: dict[int, _Tracker]) -> None:
+        super().__init__(env)
+        simulator = env.unwrapped
+        if not isinstance(simulator, LunarLander):
+            raise ValueError(f"only the lander's flights can be drawn, not those of {simulator}")
+        self._lander = simulator
+        self._tracks = tracks
+
+    def reset(self, *, seed: int | None = None, options: dict[str, Any] | None = None) -> tuple[Any, dict[str, Any]]:
+        result = super().reset(seed=seed, options=options)
+        assert seed is not None
+        lander = self._lander
+        self.origin = np.array([(lander.helipad_x1 + lander.helipad_x2) / 2, lander.helipad_y])
+        corners = [polygon[0] for polygon in lander.sky_polys] + [lander.sky_polys[-1][1]]
+        self.ground = np.array(corners, dtype=float) - self.origin
+        self.path = [self._position()]
+        self._tracks[seed] = self
+        return result
+
+    def step(self, action: Any) -> tuple[Any, SupportsFloat, bool, bool, dict[str, Any]]:
+        result = super().step(action)
+        self.path.append(self._position())
+        return result
+
+    def _position(self) -> npt.NDArray[np.float64]:
+        body: Any = self._lander.lander
+        position: npt.NDArray[np.float64] = np.array([body.position.x, body.position.y]) - self.origin
+        return position
+
+
+def fly(
+    model: Any, tasks: Sequence[Task], *, env_wrapper: EnvWrapper | None = None, **options: Any
+) -> tuple[EvaluationReport, list[Flight]]:
+    """Play tasks as :func:`~sb3_lander.evaluation.evaluate` does, and keep the paths.
+
+    :param model: The policy.
+    :param tasks: Episodes of the lander.
+    :param env_wrapper: Put around each environment, as for ``evaluate``.
+    :param options: What else ``evaluate`` is to know; one process plays.
+    :return: Its report, and the flights in the order of the tasks.
+    :raises ValueError: If the environment is not the lander, or ``evaluate`` refuses the model or a task.
+    """
+    tracks: dict[int, _Tracker] = {}
+
+    def tracked(env: gym.Env[Any, Any]) -> gym.Env[Any, Any]:
+        return _Tracker(env if env_wrapper is None else env_wrapper(env), tracks)
+
+    report = evaluate(model, tasks, env_wrapper=tracked, **{**options, "n_processes": 1})
+    flights = [
+        Flight(episode, np.array(tracks[episode.seed].path), tracks[episode.seed].ground) for episode in report.episodes
+    ]
+    return report, flights
+
+
+@dataclass(frozen=True)
+class Slice:
+    """What the policy does over position, all else being equal."""
+
+    x: np.ndarray
+    """Observed horizontal positions, shape ``(columns,)``: -1 and 1 are the screen's edges."""
+
+    y: np.ndarray
+    """Observed heights above the pad, shape ``(rows,)``."""
+
+    main: np.ndarray
+    """The main engine's command, from -1 (off up to 0) to 1, shape ``(rows, columns)``."""
+
+    side: np.ndarray
+    """The side engines' command, negative for the left one, off between -0.5 and 0.5, shape ``(rows, columns)``."""
+
+    value: np.ndarray | None
+    """The critic's value, as the training scaled its rewards; None for a policy without a critic of states."""
+
+
+def slice_policy(model: Any, *, vec_normalize: Any = None, others: Mapping[int, float] | None = None) -> Slice:
+    """Ask the policy for its action and value over a grid of positions.
+
+    :param model: A model or policy of SB3 for the lander's eight observations.
+    :param vec_normalize: Statistics for the observations.
+    :param others: The other observations, by their index; 0 where none is given.
+    """
+    x, y = np.linspace(-1.0, 1.0, 81), np.linspace(0.0, 1.5, 61)
+    grid = np.zeros((y.size * x.size, 8), dtype=np.float32)
+    grid[:, 0], grid[:, 1] = np.tile(x, y.size), np.repeat(y, x.size)
+    for index, value in (others or {}).items():
+        grid[:, index] = value
+    observations = grid if vec_normalize is None else vec_normalize.normalize_obs(grid)
+    actions = model.predict(observations, deterministic=True)[0].reshape(y.size, x.size, 2)
+    policy = getattr(model, "policy", model)
+    values = None
+    if hasattr(policy, "predict_values"):
+        with th.no_grad():
+            values = policy.predict_values(policy.obs_to_tensor(observations)[0]).numpy().reshape(y.size, x.size)
+    return Slice(x, y, actions[..., 0], actions[..., 1], values)

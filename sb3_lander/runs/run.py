@@ -1,0 +1,194 @@
+"""Read a run folder of the RL Zoo: what was trained, how, and where its models are. Nothing is unpickled."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+__all__ = ["Checkpoint", "Run", "checkpoints", "trained_folder"]
+
+_EVENTS = re.compile(r"events\.out\.tfevents\.(\d+)\..*")
+_SAME_START = 60.0
+"""Seconds between a training's start and its events file; SB3 opens the file within the first of them."""
+
+_CHECKPOINT = re.compile(r"rl_model_(\d+)_steps\.zip")
+
+
+@dataclass(frozen=True)
+class Checkpoint:
+    """One saved model of a run."""
+
+    step: int
+    """Environment steps that had been taken when it was saved."""
+
+    model: Path
+    """The model's ``.zip``."""
+
+    vecnormalize: Path | None
+    """The ``VecNormalize`` statistics saved with it (a pickle), None where the run has none."""
+
+    replay_buffer: Path | None = None
+    """The replay buffer saved with it (a pickle), None where there is none."""
+
+
+@dataclass(frozen=True)
+class Run:
+    """A run folder of the RL Zoo, such as ``logs/ppo/LunarLanderContinuous-v2_1``."""
+
+    path: Path
+    """The run folder itself."""
+
+    algo: str
+    """The Zoo's name of the algorithm: ``ppo``, ``sac``, ..."""
+
+    env_id: str
+    """The environment that it was trained on."""
+
+    config: dict[str, Any]
+    """The hyperparameters as the YAML file and the command line gave them."""
+
+    args: dict[str, Any]
+    """The command line of ``rl_zoo3.train``, parsed."""
+
+    env_kwargs: dict[str, Any]
+    """Keyword arguments of the environment: the command line's, else the hyperparameters'."""
+
+    final_model: Path | None
+    """The model at the end of training; None if the run has not ended."""
+
+    best_model: Path | None
+    """The model of the best evaluation; None if there was none."""
+
+    checkpoints: tuple[Checkpoint, ...]
+    """What ``--save-freq`` saved, in the order of their steps."""
+
+    vecnormalize: Path | None
+    """The latest ``VecNormalize`` statistics (a pickle), None where observations are not normalised."""
+
+    @classmethod
+    def load(cls, path: str | Path) -> Run:
+        """Read a run folder.
+
+        :param path: The folder that holds the models, not its inner one named after the environment.
+        :raises FileNotFoundError: If it does not exist or is not a run of the Zoo.
+        :raises ValueError: If its YAML files are damaged or hold Python objects of an unknown kind.
+        """
+        path = Path(path)
+        if not path.is_dir():
+            raise FileNotFoundError(f"no run folder {path}")
+        settings = [
+            found.parent for found in sorted(path.glob("*/config.yml")) if (found.parent / "args.yml").is_file()
+        ]
+        if len(settings) != 1:
+            raise FileNotFoundError(
+                f"{path} is not a run of the RL Zoo: it must hold one <env id>/config.yml and args.yml"
+            )
+        inner = settings[0]
+        config, args = _read_mapping(inner / "config.yml"), _read_mapping(inner / "args.yml")
+        for key in ("algo", "env"):
+            if not isinstance(args.get(key), str):
+                raise ValueError(f"{inner / 'args.yml'} does not say {key!r}")
+        return cls(
+            path=path,
+            algo=args["algo"],
+            env_id=args["env"],
+            config=config,
+            args=args,
+            env_kwargs=dict(args.get("env_kwargs") or config.get("env_kwargs") or {}),
+            final_model=_if_file(path / f"{inner.name}.zip"),
+            best_model=_if_file(path / "best_model.zip"),
+            checkpoints=checkpoints(path),
+            vecnormalize=_if_file(inner / "vecnormalize.pkl"),
+        )
+
+    def tensorboard_folder(self, started: float, *, safe: bool = False) -> Path | None:
+        """Return the folder of the run's TensorBoard log.
+
+        The Zoo does not note which of ``<log>/<env id>/PPO_1, PPO_2, ...`` is the run's. But a model knows when its
+        training began, and the name of an events file has the second in which it was opened.
+
+        :param started: When a training of this run began, in seconds since the epoch.
+        :param safe: Do not go where the run's files point to, only into the run's folder.
+        :return: The folder; ``tensorboard`` in the run where the log is not found; None for a run without a log.
+        """
+        inside, named = self.path / "tensorboard", self.args.get("tensorboard_log")
+        if safe or not named:
+            return inside if inside.is_dir() else None
+        base = Path(named)
+        if not base.is_absolute():
+            # The Zoo was started where <log folder>/<algo>/<run> begins.
+            depth = len(Path(self.args.get("log_folder") or "logs").parts)
+            parents = self.path.resolve().parents
+            base = parents[min(depth + 1, len(parents) - 1)] / base
+        found = [
+            (abs(int(match[1]) - started), file.parent)
+            for file in base.glob("*/*/events.out.tfevents.*")
+            if (match := _EVENTS.fullmatch(file.name))
+        ]
+        distance, folder = min(found, default=(_SAME_START, inside))
+        return folder if distance < _SAME_START else inside
+
+
+def trained_folder() -> Path:
+    """Return the folder of the agents that ship with the package, in the layout of the Zoo's ``logs``."""
+    return Path(__file__).resolve().parent.parent / "agents" / "trained"
+
+
+def _if_file(path: Path) -> Path | None:
+    return path if path.is_file() else None
+
+
+def checkpoints(path: Path) -> tuple[Checkpoint, ...]:
+    """Return the checkpoints in a folder, in the order of their steps."""
+    found = []
+    for model in path.glob("rl_model_*_steps.zip"):
+        match = _CHECKPOINT.fullmatch(model.name)
+        if match:
+            statistics, buffer = (
+                _if_file(path / f"rl_model_{kind}_{match[1]}_steps.pkl") for kind in ("vecnormalize", "replay_buffer")
+            )
+            found.append(Checkpoint(int(match[1]), model, statistics, buffer))
+    return tuple(sorted(found, key=lambda checkpoint: checkpoint.step))
+
+
+class _ZooLoader(yaml.SafeLoader):
+    """Plain YAML, and the three Python tags that the Zoo's own files hold; none of them runs code."""
+
+
+def _ordered_dict(loader: yaml.SafeLoader, node: yaml.Node) -> dict[str, Any]:
+    # The Zoo dumps an OrderedDict as a sequence that holds one sequence of [key, value] pairs.
+    if not isinstance(node, yaml.SequenceNode):
+        raise yaml.constructor.ConstructorError(None, None, "expected a sequence", node.start_mark)
+    pairs = loader.construct_sequence(node, deep=True)
+    return dict(pairs[0]) if pairs else {}
+
+
+def _tuple(loader: yaml.SafeLoader, node: yaml.Node) -> tuple[Any, ...]:
+    if not isinstance(node, yaml.SequenceNode):
+        raise yaml.constructor.ConstructorError(None, None, "expected a sequence", node.start_mark)
+    return tuple(loader.construct_sequence(node, deep=True))
+
+
+def _activation(loader: yaml.SafeLoader, suffix: str, node: yaml.Node) -> str:
+    return suffix.lower()
+
+
+_PYTHON = "tag:yaml.org,2002:python/"
+_ZooLoader.add_constructor(f"{_PYTHON}object/apply:collections.OrderedDict", _ordered_dict)
+_ZooLoader.add_constructor(f"{_PYTHON}tuple", _tuple)
+_ZooLoader.add_multi_constructor(f"{_PYTHON}name:torch.nn.modules.activation.", _activation)
+
+
+def _read_mapping(path: Path) -> dict[str, Any]:
+    try:
+        content = yaml.load(path.read_text(), Loader=_ZooLoader)
+    except (yaml.YAMLError, UnicodeDecodeError, TypeError, ValueError) as error:
+        raise ValueError(f"cannot read {path} safely: {error}") from error
+    if not isinstance(content, Mapping):
+        raise ValueError(f"{path} must hold a mapping, but holds {content!r:.80}")
+    return dict(content)

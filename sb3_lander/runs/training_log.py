@@ -1,0 +1,105 @@
+"""What a run of the RL Zoo wrote down while it trained: returns against steps and seconds, evaluations, losses."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+from stable_baselines3.common.monitor import LoadMonitorResultsError, load_results
+
+from sb3_lander.runs.run import Run
+
+__all__ = ["Series", "TrainingLog", "band", "read_log"]
+
+
+@dataclass(frozen=True)
+class Series:
+    """A figure that changes over a training."""
+
+    steps: np.ndarray
+    """Environment steps, increasing, shape ``(n,)``."""
+
+    values: np.ndarray
+    """The figure, shape ``(n,)``."""
+
+
+@dataclass(frozen=True)
+class TrainingLog:
+    """One training."""
+
+    name: str
+    """How the run is called."""
+
+    returns: Series | None = None
+    """Returns of the training's episodes, each at the step of its end, averaged over a hundredth of the training."""
+
+    success: Series | None = None
+    """The share of these episodes whose return is 200 or more."""
+
+    seconds: Series | None = None
+    """Seconds since the start, at the steps of :attr:`returns`."""
+
+    evaluations: Series | None = None
+    """Mean returns of the Zoo's evaluations while it trained."""
+
+    scalars: Mapping[str, Series] = field(default_factory=dict)
+    """What SB3 logged to TensorBoard, by its tags: losses, std, entropy, ..."""
+
+
+def read_log(run: Run, *, started: float | None = None, success_threshold: float = 200.0) -> TrainingLog:
+    """Read what a run wrote down; what it did not write is None.
+
+    :param run: The run.
+    :param started: When its training began, in seconds since the epoch, to find its TensorBoard log.
+    :param success_threshold: The return that counts as a success.
+    """
+    returns = success = seconds = None
+    try:
+        # In the order in which the episodes ended.
+        episodes = load_results(str(run.path))
+    except LoadMonitorResultsError:
+        episodes = None
+    if episodes is not None and len(episodes):
+        steps = np.cumsum(episodes["l"].to_numpy())
+        bins = np.array_split(np.arange(len(steps)), min(100, len(steps)))
+        at = np.array([steps[part[-1]] for part in bins])
+        found = episodes["r"].to_numpy()
+        returns = Series(at, np.array([found[part].mean() for part in bins]))
+        success = Series(at, np.array([(found[part] >= success_threshold).mean() for part in bins]))
+        seconds = Series(at, np.array([episodes["t"].to_numpy()[part[-1]] for part in bins]))
+    evaluations = None
+    file = run.path / "evaluations.npz"
+    if file.is_file():
+        with np.load(file) as content:
+            evaluations = Series(content["timesteps"], content["results"].mean(axis=1))
+    folder = None if started is None else run.tensorboard_folder(started)
+    name = f"{run.algo}/{run.path.name}"
+    scalars = _scalars(folder) if folder is not None and folder.is_dir() else {}
+    return TrainingLog(name, returns, success, seconds, evaluations, scalars)
+
+
+def _scalars(folder: Path) -> dict[str, Series]:
+    from tensorboard.backend.event_processing.event_accumulator import (  # type: ignore[import-untyped]  # ships no types
+        EventAccumulator,
+    )
+
+    events = EventAccumulator(str(folder), size_guidance={"scalars": 1000})
+    events.Reload()
+    found = {}
+    for tag in events.Tags()["scalars"]:
+        points = events.Scalars(tag)
+        found[tag] = Series(np.array([p.step for p in points]), np.array([p.value for p in points]))
+    return found
+
+
+def band(series: Sequence[Series], points: int = 200) -> tuple[np.ndarray, np.ndarray]:
+    """Return several trainings' figure on one grid of steps.
+
+    :param series: One for each seed.
+    :return: Steps, shape ``(points,)``, over what all have, and values, shape ``(seeds, points)``.
+    """
+    first, last = max(s.steps[0] for s in series), min(s.steps[-1] for s in series)
+    grid = np.linspace(first, last, points)
+    return grid, np.array([np.interp(grid, s.steps, s.values) for s in series])

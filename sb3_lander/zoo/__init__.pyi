@@ -1,0 +1,2 @@
+from .hook import register as register
+from .manager import LanderExperimentManager as LanderExperimentManager

@@ -1,0 +1,204 @@
+"""The RL Zoo's experiment manager for this package's environment ids."""
+
+from __future__ import annotations
+
+import copy
+import inspect
+import math
+import warnings
+from pathlib import Path
+from typing import Any
+
+import gymnasium as gym
+import optuna
+import torch
+from rl_zoo3.exp_manager import ExperimentManager
+from rl_zoo3.utils import ALGOS, get_wrapper_class
+from stable_baselines3.common import callbacks as sb3_callbacks
+from stable_baselines3.common.base_class import BaseAlgorithm
+from stable_baselines3.common.off_policy_algorithm import OffPolicyAlgorithm
+from stable_baselines3.common.on_policy_algorithm import OnPolicyAlgorithm
+from stable_baselines3.common.vec_env import VecEnv
+
+from sb3_lander.callbacks.callbacks import CheckpointCallback, PeriodicCallback, SaveBest
+from sb3_lander.runs import entries as settings
+from sb3_lander.runs.archive import check_whole
+from sb3_lander.runs.files import save_model, save_vecnormalize, write_whole
+
+__all__ = ["LanderExperimentManager"]
+
+_OUR_VEC_WRAPPERS = ("sb3_lander.envs.", "sb3_lander.vec_env.")
+
+
+class LanderExperimentManager(ExperimentManager):
+    """The Zoo's ``ExperimentManager`` with this package's files, which finds mistakes before they cost a run.
+
+    It differs from its base in six ways. Without ``--conf-file`` it reads this package's YAML. It checks an
+    entry before anything is written. A tuning trial keeps the entry's other ``policy_kwargs``, in the search
+    and in ``--trial-id``. EnvPool is told which environments are for training. Every model is saved whole, see
+    :mod:`sb3_lander.runs.files`. And torch runs on one thread
+    unless ``--num-threads`` says otherwise, because these networks are too small to share between threads.
+
+    :param args: The parsed command line, which the Zoo saves with the run.
+    :param algo: The Zoo's name of the algorithm.
+    :param env_id: One of :data:`sb3_lander.envs.ENV_IDS`.
+    :param rest: As ``ExperimentManager``.
+    :param kwargs: As ``ExperimentManager``.
+    """
+
+    def __init__(self, args: Any, algo: str, env_id: str, *rest: Any, **kwargs: Any) -> None:
+        given = inspect.signature(ExperimentManager.__init__).bind(self, args, algo, env_id, *rest, **kwargs).arguments
+        super().__init__(args, algo, env_id, *rest, **kwargs)
+        if given.get("config") is None and algo in settings.config_names():
+            self.config = str(settings.default_config(algo))
+        if self.trial_id is not None:
+            self.trial_id = _TrialId(self.trial_id)
+        self._vec_env_wrappers: dict[bool, Any] = {}
+        self._entry: dict[str, Any] = {}
+        # They differ on purpose where EnvPool trains; prefer_envpool has said so in a line of its own.
+        warnings.filterwarnings("ignore", "Training and eval env are not of the same type")
+        if getattr(args, "num_threads", -1) <= 0 and torch.get_num_threads() != 1:
+            torch.set_num_threads(1)
+            print("Using one torch thread (these networks are small; --num-threads overrides)")
+
+    def read_hyperparameters(self) -> tuple[dict[str, Any], dict[str, Any]]:
+        """Read and check the entry; nothing exists on disk yet when this raises.
+
+        :raises ValueError: On an entry, a trial or a trained agent that cannot work.
+        """
+        if self.trained_agent:
+            check_whole(self.trained_agent)
+        if self.config.endswith((".yml", ".yaml")):
+            self._entry = settings.read_entry(self.config, self.env_name.gym_id)
+        if self.trial_id is not None and not (self.storage and self.study_name):
+            raise ValueError("--trial-id needs --storage and --study-name")
+        hyperparams, saved = super().read_hyperparameters()
+        settings.check(hyperparams, ALGOS[self.algo])
+        self._check_policy(hyperparams)
+        return settings.Hyperparameters(copy.deepcopy(hyperparams)), saved
+
+    def _check_policy(self, hyperparams: dict[str, Any]) -> None:
+        """Build the environment and the policy once and drop them."""
+        env_kwargs = self.env_kwargs or hyperparams.get("env_kwargs", {})
+        if self.eval_env_kwargs != env_kwargs:
+            self._make_env(hyperparams, self.eval_env_kwargs).close()
+        env = self._make_env(hyperparams, env_kwargs)
+        env.close()
+        policy_class = settings.policy_class(hyperparams["policy"], ALGOS[self.algo])
+        # Frame stacking and unknown wrappers may change the spaces; a string of Python is the Zoo's to read.
+        known_wrapper = all(name.startswith(_OUR_VEC_WRAPPERS) for name, _ in settings.vec_env_wrappers(hyperparams))
+        is_mapping = not isinstance(hyperparams.get("policy_kwargs"), str)
+        if known_wrapper and is_mapping and not hyperparams.get("frame_stack"):
+            settings.build_policy(hyperparams, policy_class, env.observation_space, env.action_space)
+
+    def _make_env(self, hyperparams: dict[str, Any], env_kwargs: dict[str, Any]) -> gym.Env[Any, Any]:
+        try:
+            env = gym.make(self.env_name.gym_id, **env_kwargs)
+        except TypeError as error:
+            raise ValueError(f"env_kwargs {env_kwargs} do not suit {self.env_name.gym_id}: {error}") from error
+        wrapper = get_wrapper_class(hyperparams)
+        return env if wrapper is None else wrapper(env)
+
+    def load_trial(
+        self, storage: str, study_name: str, trial_id: int | None = None, convert: bool = True
+    ) -> dict[str, Any]:
+        """Return a trial's hyperparameters, with the entry's other ``policy_kwargs`` kept below them.
+
+        :raises ValueError: If the storage, the study or the trial does not exist.
+        """
+        if storage.endswith(".log") and not Path(storage).is_file():
+            raise ValueError(f"no Optuna storage {storage}")
+        try:
+            found: dict[str, Any] = super().load_trial(storage, study_name, trial_id, convert)
+        except KeyError as error:
+            raise ValueError(f"{storage} has no study {study_name!r}") from error
+        except IndexError as error:
+            raise ValueError(f"study {study_name!r} in {storage} has no trial {trial_id}; they count from 0") from error
+        merged = settings.merge_policy_kwargs(self._entry, found)
+        activation = merged.get("policy_kwargs", {}).get("activation_fn")
+        if isinstance(activation, type) and str(self._entry.get("policy")).startswith("sb3_lander."):
+            merged["policy_kwargs"]["activation_fn"] = activation.__name__.lower()  # config.yml stays plain
+        return merged
+
+    def _preprocess_hyperparams(self, hyperparams: dict[str, Any]) -> Any:
+        wrappers = settings.vec_env_wrappers(hyperparams)
+        if any(name.startswith(_OUR_VEC_WRAPPERS) for name, _ in wrappers):
+            for training in (True, False):
+                told = [
+                    {name: {**options, "training": training} if name.startswith(_OUR_VEC_WRAPPERS) else options}
+                    for name, options in wrappers
+                ]
+                self._vec_env_wrappers[training] = get_wrapper_class({"vec_env_wrapper": told}, "vec_env_wrapper")
+        return super()._preprocess_hyperparams(hyperparams)
+
+    def create_envs(self, n_envs: int, eval_env: bool = False, no_log: bool = False) -> VecEnv:
+        """Create the environments as the Zoo does; EnvPool serves only those for training, logged or not."""
+        manager = copy.copy(self)  # trials run in parallel threads and share this object
+        manager.vec_env_wrapper = self._vec_env_wrappers.get(not eval_env, self.vec_env_wrapper)
+        return ExperimentManager.create_envs(manager, n_envs, eval_env, no_log)
+
+    def create_callbacks(self) -> None:
+        """Create the callbacks as the Zoo does; those that save do it whole, and ours learn the run's folder."""
+        save_freq, given = self.save_freq, len(self.callbacks)
+        super().create_callbacks()  # type: ignore[no-untyped-call]  # the Zoo's is untyped
+        for i, callback in enumerate(self.callbacks):
+            if i >= given and isinstance(callback, sb3_callbacks.CheckpointCallback):
+                self.callbacks[i] = CheckpointCallback(save_freq, None, self.save_replay_buffer, self.save_path)
+            elif i >= given and isinstance(callback, sb3_callbacks.EvalCallback):
+                callback.best_model_save_path = None
+                best = SaveBest(Path(self.save_path, "best_model.zip"), Path(self.params_path, "vecnormalize.pkl"))
+                best.parent = callback
+                callback.callback_on_new_best = best
+            elif isinstance(callback, PeriodicCallback):
+                callback.folder = callback.folder or Path(self.save_path)
+                callback.env_wrapper = self.env_wrapper
+
+    def save_trained_model(self, model: BaseAlgorithm) -> None:
+        """Save the model at the end as the Zoo does, whole."""
+        print(f"Saving to {self.save_path}")
+        save_vecnormalize(model, Path(self.params_path, "vecnormalize.pkl"))
+        if self.save_replay_buffer and isinstance(model, OffPolicyAlgorithm):
+            print("Saving replay buffer")
+            write_whole(Path(self.save_path, "replay_buffer.pkl"), model.save_replay_buffer)
+        # The model comes last: it says that the run has ended.
+        save_model(model, Path(self.save_path, f"{self.env_name}.zip"))
+
+    def objective(self, trial: optuna.Trial) -> float:
+        """Run one trial of the Zoo's search, see :class:`_NarrowedTrial`."""
+        has_rollouts = issubclass(ALGOS[self.algo], OnPolicyAlgorithm)
+        narrowed: Any = _NarrowedTrial(trial, self.n_envs) if has_rollouts else trial
+        return super().objective(narrowed)
+
+
+class _TrialId(int):
+    """A trial's number that is true in a condition: the Zoo ignores ``--trial-id 0`` otherwise."""
+
+    def __bool__(self) -> bool:
+        return True
+
+
+class _NarrowedTrial:
+    """An Optuna trial that keeps the Zoo's rollouts and minibatches in a range that suits many environments.
+
+    The Zoo samples up to 4096 steps *per environment*: with 64 of them one rollout would be 262,144 steps,
+    more than a short trial's whole budget, and up to 65,536 minibatches in each epoch. Here a rollout has at
+    most 16,384 steps, and a minibatch at least 256. Trials stay loadable by ``--trial-id``.
+
+    :param trial: The trial that everything else is asked of.
+    :param n_envs: How many environments the trial trains on.
+    """
+
+    def __init__(self, trial: optuna.Trial, n_envs: int) -> None:
+        self._trial = trial
+        self._log2_envs = math.ceil(math.log2(n_envs))
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._trial, name)
+
+    def suggest_int(self, name: str, low: int, high: int, **kwargs: Any) -> int:
+        """Suggest as Optuna does, from a narrower range for ``n_steps_pow`` and ``batch_size_pow``."""
+        if name == "n_steps_pow":
+            high = max(low, min(high, 14 - self._log2_envs))
+        elif name == "batch_size_pow":
+            low = min(high, 8)
+        return self._trial.suggest_int(name, low, high, **kwargs)

@@ -1,0 +1,237 @@
+"""The benchmark on trainings of a few hundred steps, and its table on hand-made results."""
+
+from __future__ import annotations
+
+import json
+import math
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from conftest import REPO, wait_until_gone
+
+from sb3_lander.benchmark import runner as benchmark
+from sb3_lander.benchmark import training
+from sb3_lander.benchmark.recipes import Measurement, Recipe
+from sb3_lander.cli.main import main
+
+TINY = {"n_envs": 4, "n_steps": 64, "batch_size": 64, "n_epochs": 1, "n_timesteps": 512}
+"""Changes that make a training of any entry take a second."""
+GAMMAS = {"near": 0.9, "far": 0.999}
+QUICK = Measurement(targets=(-1e6, 1e6), eval_every=256, curve_points=1, final_episodes=3)
+
+
+@pytest.fixture(autouse=True)
+def few_tasks(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(training, "SOLVING_TASKS", 4)
+    monkeypatch.setattr(training, "SCREENINGS", ((2, 100.0),))
+
+
+def test_a_search_evaluates_on_envpool_and_ends_at_its_limit(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(training, "_SEARCH_SCREENINGS", ((2, 80.0), (4, 0.0)))
+    search = Measurement(targets=(-1e6, 1e6), evaluate_on="envpool", eval_every=256, steps_limit=700, final_episodes=0)
+    result = training.train(Recipe("tiny", changes={**TINY, "n_timesteps": 2048}), 3, search)
+    assert {target: reached["steps"] for target, reached in result["solved"].items()} == {"-1e+06": 256}
+    # Ends at the first step beyond the limit; the schedules stretch over the whole budget.
+    assert (result["steps"], result["budget"]) == (704, 2048)
+    with pytest.raises(ValueError, match="evaluate_on='mars' must be"):
+        Measurement(evaluate_on="mars")
+
+
+def test_a_training_reports_its_targets_its_curve_and_its_final_tasks() -> None:
+    result = training.train(Recipe("tiny", changes=TINY), 3, QUICK)
+    # Reached at the first evaluation between two updates, at 256 steps; the other target is out of reach.
+    assert result["solved"].keys() == {"-1e+06"}
+    assert result["solved"]["-1e+06"]["steps"] == 256
+    assert result["steps"] == 512
+    assert result["final"]["n_episodes"] == 3
+    assert set(result["split"]) == {"envs", "update", "rest"}
+    assert result["seconds"] == pytest.approx(sum(result["split"].values()), abs=0.01)
+    assert result["environments"].startswith("Environments: EnvPool, 4 x LunarLanderContinuous-v3")
+    assert result["steps_per_second_with_evaluations"] <= result["steps_per_second"]
+    json.dumps(result)
+
+
+def test_the_zoos_own_evaluations_run_and_are_counted_apart(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(training, "ZOO_EVAL_FREQ", 256)
+    result = training.train(Recipe("tiny", changes=TINY), 3, QUICK)
+    assert result["zoo_evaluation_seconds"] > 0.0
+    assert result["steps_per_second_with_evaluations"] < result["steps_per_second"]
+    without = training.train(Recipe("tiny", changes=TINY), 3, Measurement(**{**vars(QUICK), "zoo_evaluations": False}))
+    assert without["zoo_evaluation_seconds"] == 0.0
+
+
+def test_a_recipe_can_be_watched_in_its_own_way() -> None:
+    quick = Measurement(targets=(1e6,), final_episodes=3).for_recipe(Recipe("x", watch={"targets": (1.0,)}))
+    assert (quick.targets, quick.final_episodes) == ((1.0,), 3)
+    with pytest.raises(ValueError, match="recipe x: watch has no target"):
+        Measurement().for_recipe(Recipe("x", watch={"target": 1.0}))
+
+
+def test_the_same_seed_measures_the_same_returns_and_another_seed_others() -> None:
+    one, same, other = (training.train(Recipe("tiny", changes=TINY), seed, QUICK) for seed in (5, 5, 6))
+    assert one["final"] == same["final"]
+    assert one["final"] != other["final"]
+
+
+def test_the_clock_stops_while_the_policy_is_evaluated(monkeypatch: pytest.MonkeyPatch) -> None:
+    evaluate, offset, start = training.evaluate, [0.0], time.perf_counter()
+
+    def slow_evaluate(*args: Any, **kwargs: Any) -> Any:
+        offset[0] += 1000.0
+        return evaluate(*args, **kwargs)
+
+    clock = time.perf_counter
+    monkeypatch.setattr(training.time, "perf_counter", lambda: clock() + offset[0])
+    monkeypatch.setattr(training, "evaluate", slow_evaluate)
+    result = training.train(Recipe("tiny", changes=TINY), 3, QUICK)
+    assert offset[0] >= 2000.0
+    assert result["seconds"] <= clock() - start
+
+
+def test_until_solved_ends_the_training_at_the_last_target() -> None:
+    quick = Measurement(targets=(-1e6,), eval_every=1, final_episodes=0, until_solved=True)
+    result = training.train(Recipe("tiny", changes=TINY), 3, quick)
+    assert result["steps"] < 512
+    assert result["budget"] == 512
+    assert result["final"] is None
+
+
+def test_a_recipe_changes_an_entry_and_leaves_the_rest() -> None:
+    ours = Recipe("ours").entry("LunarLanderContinuous-v3")
+    changed = Recipe("x", changes={"policy_kwargs": {"mirror": None}, "gamma": 0.9, "vec_env_wrapper": None}).entry(
+        "LunarLanderContinuous-v3"
+    )
+    assert "mirror" in ours["policy_kwargs"]
+    assert changed["policy_kwargs"] == {k: v for k, v in ours["policy_kwargs"].items() if k != "mirror"}
+    assert changed["gamma"] == 0.9
+    assert "vec_env_wrapper" not in changed
+    assert changed["n_envs"] == ours["n_envs"]
+
+
+def test_the_zoos_own_entry_is_the_baseline() -> None:
+    entry = Recipe("zoo", config="zoo").entry("LunarLanderContinuous-v3")
+    assert entry["policy"] == "MlpPolicy"
+    assert (entry["n_envs"], entry["n_steps"], entry["batch_size"]) == (16, 1024, 64)
+
+
+def test_the_committed_recipes_name_entries_that_exist() -> None:
+    for path in sorted((REPO / "scripts").glob("*recipes*.yml")):
+        for recipe in benchmark.load_recipes([str(path)]):
+            assert recipe.entry("LunarLanderContinuous-v3")["n_timesteps"] > 0
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("- ours", "must map each recipe's name"),
+        ("ours: {confg: ppo}", "keys among"),
+    ],
+)
+def test_a_file_of_recipes_that_is_none_is_refused(text: str, message: str, tmp_path: Path) -> None:
+    (tmp_path / "r.yml").write_text(text)
+    with pytest.raises(ValueError, match=message):
+        benchmark.load_recipes([str(tmp_path / "r.yml")])
+    with pytest.raises(ValueError, match="a name of its own"):
+        benchmark.load_recipes(["ppo", "ppo"])
+
+
+def write_recipes(folder: Path) -> Path:
+    path = folder / "recipes.yml"
+    tinier = {**TINY, "n_timesteps": 256, "vec_env_wrapper": None}
+    path.write_text(yaml.safe_dump({"a": {"changes": TINY}, "b": {"changes": tinier, "vec_env": "subproc"}}))
+    return path
+
+
+def test_the_command_alternates_goes_on_after_a_kill_and_repeats_nothing(tmp_path: Path) -> None:
+    arguments = ["benchmark", str(write_recipes(tmp_path)), "--seeds", "2", "--out", str(tmp_path / "out.json")]
+    arguments += ["--targets", "-1000000", "--final-episodes", "2", "--until-solved"]
+    process = subprocess.Popen([sys.executable, "-m", "sb3_lander", *arguments], start_new_session=True)
+    deadline = time.monotonic() + 120
+    while not (tmp_path / "out.json").exists() and time.monotonic() < deadline:
+        time.sleep(0.05)
+    process.send_signal(signal.SIGKILL)
+    process.wait()
+    wait_until_gone(process.pid)
+    before = json.loads((tmp_path / "out.json").read_text())["runs"]
+    assert 1 <= len(before) < 4
+    done = subprocess.run([sys.executable, "-m", "sb3_lander", *arguments], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    results = json.loads((tmp_path / "out.json").read_text())
+    assert results["runs"][: len(before)] == before
+    assert [(r["recipe"], r["seed"]) for r in results["runs"]] == [("a", 1000), ("b", 1000), ("a", 1001), ("b", 1001)]
+    assert results["runs"][1]["environments"] == "gymnasium"
+    assert results["machine"]["versions"]["stable-baselines3"]
+    assert done.stdout.count("| a | 2 |") == 1
+    # Another measurement or another recipe of the same name must not be mixed in.
+    assert main([*arguments, "--eval-every", "77"]) == 2
+    changed = yaml.safe_load((tmp_path / "recipes.yml").read_text())
+    changed["a"]["changes"]["gamma"] = 0.5
+    (tmp_path / "recipes.yml").write_text(yaml.safe_dump(changed))
+    assert main(arguments) == 2
+
+
+def made_up_results() -> dict[str, Any]:
+    def made_up(name: str, seed: int, seconds: float | None, iqm: float) -> dict[str, Any]:
+        solved = {} if seconds is None else {"200": {"steps": seconds * 1e4, "seconds": seconds}}
+        final = {"iqm_return": iqm, "mean_return": iqm - 1, "success_rate": 0.99, "mean_length": 180.0}
+        return {
+            "recipe": name,
+            "seed": seed,
+            "solved": solved,
+            "steps_per_second": 1e4,
+            "final": final,
+            "steps_per_second_with_evaluations": 9e3,
+        }
+
+    runs = [made_up("fast", i, float(i), 280 + i) for i in range(1, 6)]
+    runs += [made_up("slow", i, 30.0 if i < 5 else None, 250 + i) for i in range(1, 6)]
+    return {"measurement": {"targets": [200.0]}, "recipes": {"fast": {}, "slow": {}}, "runs": runs}
+
+
+def test_the_summary_holds_medians_ratios_and_the_worst_seed() -> None:
+    summary = benchmark.summary(made_up_results(), baseline="slow")
+    assert summary["fast"]["seconds"]["200"].value == 3.0
+    assert summary["fast"]["speedup"]["200"].value == 10.0
+    assert summary["fast"]["worst_seconds"]["200"] == 5.0
+    assert summary["slow"]["worst_seconds"]["200"] == math.inf
+    assert summary["slow"]["solved"]["200"] == 4
+    assert summary["fast"]["final_iqm"].value == pytest.approx((282 + 283 + 284) / 3)
+
+
+def test_the_table_has_a_row_for_each_recipe_and_as_many_cells_as_its_head() -> None:
+    lines = benchmark.table(made_up_results(), baseline="slow").splitlines()
+    assert len(lines) == 4
+    assert len({line.count("|") for line in lines}) == 1
+    assert "| never |" in lines[3]
+
+
+def test_machines_share_a_benchmark_out(tmp_path: Path) -> None:
+    recipes = tmp_path / "recipes.yml"
+    recipes.write_text(yaml.safe_dump({name: {"changes": {**TINY, "gamma": gamma}} for name, gamma in GAMMAS.items()}))
+    command = [sys.executable, "-m", "sb3_lander", "benchmark", str(recipes), "--study", "s", "--seeds", "2"]
+    command += ["--budget", "256", "--final-episodes", "2"]
+    both = [
+        subprocess.Popen([*command, "--out", out], cwd=tmp_path, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL)
+        for out in ("a.json", "b.json")
+    ]
+    assert [one.wait(timeout=300) for one in both] == [0, 0]
+    a, b = (json.loads((tmp_path / out).read_text()) for out in ("a.json", "b.json"))
+    done = sorted((run["recipe"], run["seed"]) for run in a["runs"])
+    assert done == [(name, seed) for name in sorted(GAMMAS) for seed in (1000, 1001)]
+    assert a["runs"] == b["runs"]
+    assert len({run["worker"] for run in a["runs"]}) == 2
+    alone = benchmark.run(
+        benchmark.load_recipes([str(recipes)]), [1000], Measurement(**a["measurement"]), tmp_path / "alone.json"
+    )
+    finals = {(run["recipe"], run["seed"]): run["final"] for run in a["runs"]}
+    assert all(finals[run["recipe"], run["seed"]] == run["final"] for run in alone["runs"])
+    other = [*command, "--budget", "512", "--out", "c.json"]
+    refused = subprocess.run(other, cwd=tmp_path, capture_output=True, text=True, timeout=300, check=False)
+    assert refused.returncode == 2
+    assert "is not this benchmark of these recipes" in refused.stderr

@@ -1,0 +1,128 @@
+"""Every entry of hyperparams/ resolves, without a training."""
+
+from __future__ import annotations
+
+import argparse
+import math
+import re
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import rl_zoo3
+import yaml
+from conftest import REPO
+from rl_zoo3.exp_manager import ExperimentManager
+from stable_baselines3 import PPO
+from stable_baselines3.common.on_policy_algorithm import OnPolicyAlgorithm
+from torch import nn
+
+from sb3_lander.envs.registration import ENV_IDS, SuccessWrapper
+from sb3_lander.zoo.hook import register
+
+pytestmark = pytest.mark.filterwarnings("ignore:.*LunarLanderContinuous-v2 is out of date:DeprecationWarning")
+
+FILES = sorted((REPO / "hyperparams").glob("*.yml"))
+ALGOS = {"a2c", "ars", "crossq", "ddpg", "ppo", "ppo_lstm", "sac", "td3", "tqc", "trpo"}
+
+
+def model_of(file: Path, env_id: str, log_folder: Path) -> Any:
+    register()
+    algo = file.stem if file.stem in ALGOS else "ppo"
+    manager = ExperimentManager(
+        argparse.Namespace(num_threads=1), algo, env_id, str(log_folder), eval_freq=-1, config=str(file), verbose=0
+    )
+    results = manager.setup_experiment()
+    assert results is not None
+    return results[0]
+
+
+def test_every_algorithm_with_a_box_action_space_has_a_file() -> None:
+    assert ALGOS - {file.stem for file in FILES} == set()
+
+
+@pytest.mark.parametrize("file", FILES, ids=lambda file: file.stem)
+@pytest.mark.parametrize("env_id", ENV_IDS)
+def test_every_entry_makes_its_model_and_its_environments(file: Path, env_id: str, tmp_path: Path) -> None:
+    entry = yaml.safe_load(file.read_text())[env_id]
+    model = model_of(file, env_id, tmp_path)
+    expected = np.prod([entry.get("n_envs", 1), entry.get("n_steps", 1)])
+    if isinstance(model, OnPolicyAlgorithm):
+        assert model.n_envs * model.n_steps == expected
+    if "policy_kwargs" in entry:
+        assert entry["policy_kwargs"].items() <= model.policy_kwargs.items()
+    env = model.get_env()
+    assert env.observation_space.shape == (8,)
+    assert env.action_space.shape == (2,)
+    env.close()
+
+
+@pytest.mark.parametrize("file", FILES, ids=lambda file: file.stem)
+def test_a_file_has_both_ids_with_the_same_settings_and_nothing_else(file: Path) -> None:
+    content = yaml.safe_load(file.read_text())
+    assert set(content) == set(ENV_IDS)
+    assert content[ENV_IDS[0]] == content[ENV_IDS[1]]
+
+
+@pytest.mark.parametrize("file", FILES, ids=lambda file: file.stem)
+def test_a_file_says_where_its_numbers_come_from(file: Path) -> None:
+    comments = " ".join(line for line in file.read_text().splitlines() if line.startswith("#"))
+    assert "Provenance: " in comments
+
+
+def strings(value: Any) -> list[str]:
+    if isinstance(value, dict):
+        return [text for item in value.values() for text in strings(item)]
+    if isinstance(value, list):
+        return [text for item in value for text in strings(item)]
+    return [value] if isinstance(value, str) else []
+
+
+@pytest.mark.parametrize("file", FILES, ids=lambda file: file.stem)
+def test_a_file_holds_no_python(file: Path) -> None:
+    plain = re.compile(r"[\w.]+|lin_[\d.e-]+")
+    assert [text for text in strings(yaml.safe_load(file.read_text())) if not plain.fullmatch(text)] == []
+    assert "!!python" not in file.read_text()
+
+
+@pytest.mark.parametrize("algo", sorted(ALGOS - {"ppo"}))
+def test_the_other_algorithms_have_the_zoos_numbers(algo: str) -> None:
+    zoo = yaml.safe_load((Path(rl_zoo3.__file__).parent / f"hyperparams/{algo}.yml").read_text())
+    theirs = zoo["LunarLanderContinuousNoVel-v2" if algo == "ppo_lstm" else "LunarLanderContinuous-v3"]
+    theirs = {key: eval(value, {"nn": nn}) if "dict" in str(value) else value for key, value in theirs.items()}
+    ours = yaml.safe_load((REPO / f"hyperparams/{algo}.yml").read_text())["LunarLanderContinuous-v3"]
+    assert ours.pop("env_wrapper") == "sb3_lander.envs.SuccessWrapper"
+    if algo == "ppo_lstm":
+        assert theirs["policy_kwargs"].pop("activation_fn") is nn.ReLU  # the one setting that ours cannot hold
+    assert ours == theirs
+
+
+def test_allenacts_numbers_are_those_of_its_tutorial(tmp_path: Path) -> None:
+    model = model_of(REPO / "hyperparams/allenact.yml", "LunarLanderContinuous-v2", tmp_path)
+    assert isinstance(model, PPO)
+    assert (model.n_envs, model.n_steps, model.n_epochs, model.batch_size) == (8, 2000, 80, 16000)
+    assert (model.gamma, model.gae_lambda, model.max_grad_norm, model.ent_coef) == (0.99, 1.0, 100, 0.0)
+    assert model.clip_range(1.0) == model.clip_range(0.0) == 0.2
+    assert model.clip_range_vf(1.0) == model.clip_range_vf(0.0) == 0.2
+    assert model.vf_coef == 0.5 * 0.5  # its coefficient, and the half inside its value loss
+    assert model.normalize_advantage
+    assert model.lr_schedule(1.0) == 1e-3
+    assert model.lr_schedule(0.25) == pytest.approx(2.5e-4)
+    assert (model.policy.optimizer.defaults["eps"], model.policy.optimizer.defaults["betas"]) == (1e-8, (0.9, 0.999))
+    shapes = [tuple(parameter.shape) for parameter in model.policy.parameters() if parameter.ndim == 2]
+    assert sorted(shapes) == sorted([(64, 8), (32, 64), (2, 32), (64, 8), (32, 64), (1, 32)])
+    distribution = model.policy.get_distribution(model.policy.obs_to_tensor(np.zeros(8, dtype=np.float32))[0])
+    assert math.isclose(float(distribution.distribution.stddev[0, 0]), 0.5, rel_tol=1e-6)
+    model.get_env().close()
+
+
+@pytest.mark.parametrize("file", FILES, ids=lambda file: file.stem)
+def test_every_entry_flags_success_by_the_environments_own_threshold(file: Path) -> None:
+    import gymnasium as gym
+
+    entry = yaml.safe_load(file.read_text())[ENV_IDS[0]]
+    assert entry["env_wrapper"] == f"{SuccessWrapper.__module__}.{SuccessWrapper.__name__}"
+    env = SuccessWrapper(gym.make(ENV_IDS[0]))
+    assert env.threshold == 200
+    env.close()
