@@ -1,3 +1,4 @@
+from .agents import Agent as Agent
 from .envs import ENV_IDS as ENV_IDS
 from .envs import EnvPoolVecEnv as EnvPoolVecEnv
 from .envs import SuccessWrapper as SuccessWrapper

@@ -1,9 +1,46 @@
-"""``python -m sb3_lander``."""
+"""The command line, ``python -m sb3_lander COMMAND``."""
 
 from __future__ import annotations
 
+import argparse
+import importlib
 import sys
+from collections.abc import Sequence
 
-from sb3_lander.cli.main import main
+from sb3_lander.cli import Command
 
-sys.exit(main())
+_MODULES = ("benchmark", "compare", "enjoy", "evaluate", "export", "report", "resume", "tune", "zoo")
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run one command.
+
+    :param arguments: The command line; ``sys.argv`` without the program's name when None.
+    :return: The exit status: 0, 2 after a mistake in the input, which is reported in one line, or 130 after Ctrl-C.
+    """
+    parser = argparse.ArgumentParser(prog="sb3_lander", description="Train, evaluate and ship lunar landers.")
+    subparsers = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
+    commands: dict[str, Command] = {}
+    for module in _MODULES:
+        commands |= importlib.import_module(f"sb3_lander.cli.{module}").COMMANDS
+    for name, command in sorted(commands.items()):
+        command.add_arguments(subparsers.add_parser(name, help=command.summary, description=command.summary))
+    parsed, rest = parser.parse_known_args(arguments)
+    chosen = commands[parsed.command]
+    if chosen.passes_on:
+        parsed.rest = rest
+    elif rest:
+        parser.error(f"unrecognized arguments: {' '.join(rest)}")
+    try:
+        chosen.run(parsed)
+    except (ValueError, OSError, ImportError) as error:
+        print(f"sb3_lander: error: {' '.join(str(error).split())}", file=sys.stderr)
+        return 2
+    except KeyboardInterrupt:
+        print("sb3_lander: interrupted; what was finished is kept", file=sys.stderr)
+        return 130
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

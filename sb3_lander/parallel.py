@@ -1,4 +1,4 @@
-"""Processes that end with the one that started them."""
+"""Parallel work: the cores of this process, and workers that end with the process that started them."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import signal
 import threading
 from multiprocessing.process import BaseProcess
 
-__all__ = ["end_with_parent"]
+__all__ = ["end_with_parent", "usable_cores"]
 
 
 def end_with_parent() -> None:
@@ -25,3 +25,10 @@ def end_with_parent() -> None:
 def _end_after(parent: BaseProcess) -> None:
     parent.join()
     os.kill(os.getpid(), signal.SIGTERM)
+
+
+def usable_cores() -> list[int]:
+    """Return the cores that this process may use: fewer than the machine's in a container or a cluster's job."""
+    if hasattr(os, "sched_getaffinity"):
+        return sorted(os.sched_getaffinity(0))
+    return list(range(os.cpu_count() or 1))

@@ -15,8 +15,8 @@ from statistics import fmean
 import gymnasium as gym
 import numpy as np
 
-from sb3_lander.evaluation.assessment import Assessment
-from sb3_lander.runs.run import trained_folder
+from sb3_lander import Agent, evaluate, fixed_tasks
+from sb3_lander.agents import shipped_agent
 
 FIRST_TASK = 50_000_000
 """The tasks of the shipped report."""
@@ -36,9 +36,8 @@ def main() -> None:
     env = gym.make("LunarLanderContinuous-v3")
     seeds = range(FIRST_TASK, FIRST_TASK + args.episodes)
     bounds = [120.0 - potential(env.reset(seed=seed)[0]) for seed in seeds]
-    run = trained_folder() / "ppo" / "LunarLanderContinuous-v3_1"
-    (assessed,) = Assessment(run, episodes=args.episodes, first_seed=FIRST_TASK).play()
-    report = assessed.report
+    agent = Agent.load(shipped_agent())
+    report = evaluate(agent, fixed_tasks(agent.env_id, args.episodes, first_seed=FIRST_TASK))
     landed = [(bound, e) for bound, e in zip(bounds, report.episodes, strict=True) if e.outcome == "landed_on_pad"]
     fuel = fmean(episode.fuel or 0.0 for _, episode in landed)
     loss = fmean(bound - episode.episode_return for bound, episode in landed)

@@ -21,7 +21,9 @@ from typing import Any
 
 import yaml
 
-from sb3_lander.evaluation.assessment import Assessment
+from sb3_lander import Agent, fixed_tasks
+from sb3_lander import evaluate as evaluate_agent
+from sb3_lander.evaluation.video import record_extremes
 from sb3_lander.report.model_card import model_card
 from sb3_lander.runs.provenance import machine
 
@@ -80,10 +82,10 @@ def main() -> None:
     arguments["log_folder"] = "logs"
     (SHIPPED / ENV_ID / "args.yml").write_text(yaml.dump(arguments))
 
-    with tempfile.TemporaryDirectory() as folder:
-        (assessed,) = Assessment(SHIPPED, episodes=1000, first_seed=REPORT).play(videos=1, video_folder=folder)
-        shutil.copy(assessed.recordings["median"].path, SHIPPED / "replay.mp4")
-    report, made = assessed.report, machine()
+    agent, made = Agent.load(SHIPPED), machine()
+    report = evaluate_agent(agent, fixed_tasks(ENV_ID, 1000, first_seed=REPORT))
+    with tempfile.TemporaryDirectory() as recorded:
+        shutil.copy(record_extremes(agent, report, 1, Path(recorded))["median"].path, SHIPPED / "replay.mp4")
     print(f"seed {best} ships: IQM {report.iqm_return:.1f}, success {100 * report.success_rate:.1f}% (unseen)")
     command = f"python -m rl_zoo3.train --algo ppo --env {ENV_ID} -n {args.steps} --seed {best} --eval-freq -1"
     provenance = {

@@ -22,9 +22,9 @@ from selenium import webdriver
 from selenium.webdriver.chrome.service import Service
 from selenium.webdriver.common.by import By
 
+from sb3_lander.agents import shipped_agent
 from sb3_lander.benchmark.runner import markdown, runs_of, solving_cells, summary, thousands, to_target
 from sb3_lander.evaluation.statistics import Interval, ratio_of_medians
-from sb3_lander.runs.run import trained_folder
 
 REPO = Path(__file__).resolve().parent.parent
 RESULTS = REPO / "scripts" / "results"
@@ -190,7 +190,7 @@ def draw_learning_curves(folder: Path) -> None:
 
 def draw_landing() -> None:
     """Make a GIF of the shipped agent's median landing: every third frame of 50 a second, at half the size."""
-    frames = imageio.mimread(trained_folder() / "ppo" / "LunarLanderContinuous-v3_1" / "replay.mp4", memtest=False)
+    frames = imageio.mimread(shipped_agent() / "replay.mp4", memtest=False)
     images = [Image.fromarray(frame).resize((300, 200), Image.Resampling.LANCZOS) for frame in frames[::3]]
     images = [image.quantize(colors=32, dither=Image.Dither.NONE) for image in images]
     images[0].save(ASSETS / "landing.gif", save_all=True, append_images=images[1:], duration=60, loop=0)

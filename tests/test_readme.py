@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from stable_baselines3.common.policies import ActorCriticPolicy
 
-from sb3_lander.cli.main import main
+from sb3_lander.__main__ import main
 from sb3_lander.policies.policy import SeparateActorCriticPolicy
 
 README = (Path(__file__).parent.parent / "README.md").read_text()

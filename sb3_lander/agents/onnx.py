@@ -15,7 +15,7 @@ from stable_baselines3.common.policies import BasePolicy
 from stable_baselines3.common.vec_env import VecNormalize
 from torch import nn
 
-from sb3_lander.evaluation.assessment import Assessment
+from sb3_lander.agents.agent import Agent
 from sb3_lander.policies.policy import SeparateActorCriticPolicy
 from sb3_lander.runs.files import write_whole
 
@@ -28,14 +28,14 @@ _TOLERANCE = 1e-4
 _NEEDED = ("onnx", "onnxscript", "onnxruntime")
 
 
-def export(assessment: Assessment, file: str | Path) -> float:
-    """Write the deterministic policy of a trained model as ONNX and compare it with the original.
+def export(agent: Agent, file: str | Path) -> float:
+    """Write an agent's deterministic policy as ONNX and compare it with the original.
 
     The input ``observation`` has the shape ``(batch, *obs_shape)`` and the observations' type, as the environment
     returns them: normalisation statistics are part of the file. The output ``action`` has the shape
     ``(batch, *action_shape)`` and lies within the action space.
 
-    :param assessment: Names the model, its environment and its statistics.
+    :param agent: The agent; its normalisation becomes part of the file.
     :param file: The ONNX file; it appears once it is checked.
     :return: The greatest difference from torch's actions on :data:`CHECKED_OBSERVATIONS` observations.
     :raises ImportError: If the packages of the extra ``onnx`` are missing.
@@ -48,11 +48,13 @@ def export(assessment: Assessment, file: str | Path) -> float:
     file = Path(file)
     if not file.parent.is_dir():
         raise FileNotFoundError(f"no folder {file.parent} for {file.name}")
-    (subject,) = assessment.subjects
-    policy, options = assessment.load(subject)
-    network = _DeterministicPolicy(policy, options["vec_normalize"])
+    if not isinstance(agent.policy, BasePolicy):
+        raise ValueError(f"only policies of Stable-Baselines3 can be exported, got {agent.policy!r:.80}")
+    if not isinstance(agent.vec_normalize, VecNormalize | None):
+        raise ValueError(f"only VecNormalize's statistics can be exported, got {agent.vec_normalize!r:.80}")
+    network = _DeterministicPolicy(agent.policy, agent.vec_normalize)
     content = _to_onnx(network)
-    observations = _fly(assessment, network)
+    observations = _fly(agent, network)
     with th.no_grad():
         expected = network(th.as_tensor(observations)).numpy()
     difference = float(np.abs(_run(content, observations) - expected).max())
@@ -127,9 +129,9 @@ def _to_onnx(network: _DeterministicPolicy) -> bytes:
     return content
 
 
-def _fly(assessment: Assessment, network: _DeterministicPolicy) -> np.ndarray:
+def _fly(agent: Agent, network: _DeterministicPolicy) -> np.ndarray:
     """Return observations of the policy's own flights, one task after the other."""
-    env, seed = assessment.make_env(), 0
+    env, seed = agent.make_env(), 0
     observations: list[np.ndarray] = []
     try:
         while len(observations) < CHECKED_OBSERVATIONS:

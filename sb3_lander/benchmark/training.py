@@ -18,7 +18,9 @@ from stable_baselines3.common.callbacks import BaseCallback, CallbackList, EvalC
 from stable_baselines3.common.evaluation import evaluate_policy
 
 from sb3_lander.benchmark.recipes import Measurement, Recipe
-from sb3_lander.evaluation.evaluator import EvaluationReport, evaluate, fixed_tasks
+from sb3_lander.evaluation.evaluator import evaluate
+from sb3_lander.evaluation.report import EvaluationReport
+from sb3_lander.evaluation.task import fixed_tasks
 
 __all__ = ["SCREENINGS", "SOLVING_TASKS", "train"]
 

@@ -1,6 +1,6 @@
-from .callbacks import CheckpointCallback as CheckpointCallback
-from .callbacks import PeriodicCallback as PeriodicCallback
-from .callbacks import SaveBest as SaveBest
-from .callbacks import StopWhenSolved as StopWhenSolved
-from .callbacks import VideoCallback as VideoCallback
+from .checkpoint import CheckpointCallback as CheckpointCallback
+from .eval_callback import WholeEvalCallback as WholeEvalCallback
+from .periodic import PeriodicCallback as PeriodicCallback
 from .short_episodes import ShortEpisodes as ShortEpisodes
+from .stop_when_solved import StopWhenSolved as StopWhenSolved
+from .video import VideoCallback as VideoCallback

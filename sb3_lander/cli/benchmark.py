@@ -1,4 +1,4 @@
-"""The command line of the benchmark."""
+"""``python -m sb3_lander benchmark``: many seeds of one or several recipes."""
 
 from __future__ import annotations
 
@@ -6,11 +6,12 @@ import argparse
 import json
 from pathlib import Path
 
-__all__ = ["add_benchmark_arguments", "run_benchmark"]
+from sb3_lander.cli import Command
+
+__all__ = ["COMMANDS"]
 
 
-def add_benchmark_arguments(parser: argparse.ArgumentParser) -> None:
-    """Declare the arguments of ``benchmark``."""
+def _add_arguments(parser: argparse.ArgumentParser) -> None:
     add = parser.add_argument
     add(
         "recipes",
@@ -39,8 +40,7 @@ def add_benchmark_arguments(parser: argparse.ArgumentParser) -> None:
     add("--baseline", default=None, help="recipe to divide the others' times by in the table")
 
 
-def run_benchmark(arguments: argparse.Namespace) -> None:
-    """Train many seeds, and print the table."""
+def _run(arguments: argparse.Namespace) -> None:
     from sb3_lander.benchmark import runner as benchmark
     from sb3_lander.benchmark.recipes import Measurement
     from sb3_lander.runs.files import write_text
@@ -67,3 +67,6 @@ def run_benchmark(arguments: argparse.Namespace) -> None:
         results = run_shared(recipes, list(seeds), measurement, **shared)
         write_text(arguments.out, json.dumps(results, indent=1) + "\n")
     print(benchmark.table(results, arguments.baseline))
+
+
+COMMANDS = {"benchmark": Command("Train many seeds of one or several recipes and measure them.", _add_arguments, _run)}

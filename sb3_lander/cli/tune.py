@@ -1,4 +1,4 @@
-"""The command line of the search: ``tune``, ``tune top`` and ``tune show``."""
+"""``python -m sb3_lander tune``, ``tune top`` and ``tune show``: a search with Optuna."""
 
 from __future__ import annotations
 
@@ -9,16 +9,17 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from sb3_lander.cli import Command
+
 if TYPE_CHECKING:
     import optuna
 
     from sb3_lander.tuning.search import Search
 
-__all__ = ["add_arguments", "run"]
+__all__ = ["COMMANDS"]
 
 
-def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Declare the arguments of ``tune`` and of what may stand behind it."""
+def _add_arguments(parser: argparse.ArgumentParser) -> None:
     _study_arguments(parser, required=False)
     add = parser.add_argument
     add("--algo", default="ppo", help="the Zoo's name of the algorithm (default: %(default)s)")
@@ -61,8 +62,7 @@ def _study_arguments(parser: argparse.ArgumentParser, *, required: bool) -> None
     parser.add_argument("--storage", metavar="URL", help=storage)
 
 
-def run(arguments: argparse.Namespace) -> None:
-    """Search, or look at what a search found."""
+def _run(arguments: argparse.Namespace) -> None:
     if arguments.study is None:
         raise ValueError("tune needs --study NAME")
     {None: _tune, "top": _top, "show": _show}[arguments.tune_verb](arguments)
@@ -140,3 +140,12 @@ def _show(arguments: argparse.Namespace) -> None:
         print(table(study, search))
         for path in draw(study, arguments.folder or Path(f"{arguments.study}_plots")):
             print(f"wrote {path}")
+
+
+COMMANDS = {
+    "tune": Command(
+        "Search hyperparameters with Optuna: several seeds a trial, any number of workers and machines.",
+        _add_arguments,
+        _run,
+    )
+}

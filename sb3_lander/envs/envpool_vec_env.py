@@ -17,7 +17,7 @@ from stable_baselines3.common.vec_env.base_vec_env import VecEnvIndices, VecEnvS
 
 from sb3_lander.envs.envpool_task import EnvPoolTask
 from sb3_lander.envs.registration import SuccessWrapper
-from sb3_lander.runs.provenance import usable_cores
+from sb3_lander.parallel import usable_cores
 
 __all__ = ["EnvPoolVecEnv"]
 

@@ -2,7 +2,7 @@
 
 ::
 
-    report = evaluate(model, fixed_tasks("LunarLanderContinuous-v3", 1000), n_processes=2)
+    report = evaluate(agent, fixed_tasks("LunarLanderContinuous-v3", 1000), n_processes=2)
     print(report)
 
 The same model and the same tasks give the same report, whatever the number of environments and processes, the
@@ -14,9 +14,10 @@ from __future__ import annotations
 
 import math
 import multiprocessing
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from concurrent.futures.process import BrokenProcessPool
+from dataclasses import replace
 from typing import Any
 
 import cloudpickle  # type: ignore[import-untyped]  # it ships no types
@@ -30,41 +31,24 @@ from stable_baselines3.common.type_aliases import PolicyPredictor
 from stable_baselines3.common.vec_env import VecTransposeImage
 from tqdm import tqdm  # type: ignore[import-untyped]  # it ships no types
 
+from sb3_lander.agents.agent import Agent, ObsNormalizer
+from sb3_lander.agents.environment import AgentEnv, EnvWrapper
 from sb3_lander.envs.registration import register_envs
-from sb3_lander.evaluation.report import Episode, EvaluationReport, Task
-from sb3_lander.evaluation.rollout import ObsNormalizer, Player
+from sb3_lander.evaluation.report import Episode, EvaluationReport
+from sb3_lander.evaluation.rollout import Player
+from sb3_lander.evaluation.task import Task, check_at_least_one
 from sb3_lander.parallel import end_with_parent
 
-__all__ = ["DEFAULT_FIRST_SEED", "Episode", "EvaluationReport", "Task", "evaluate", "fixed_tasks"]
-
-DEFAULT_FIRST_SEED = 1_000_000
-"""Far from the small seeds that people train with."""
-
-
-def fixed_tasks(
-    env_id: str, n: int, *, first_seed: int = DEFAULT_FIRST_SEED, env_kwargs: Mapping[str, Any] | None = None
-) -> list[Task]:
-    """Return ``n`` tasks of one environment, with the seeds ``first_seed`` to ``first_seed + n - 1``.
-
-    :param env_id: Id in gymnasium's registry.
-    :param n: Number of tasks, at least 1.
-    :param first_seed: The first task's seed, >= 0. Keep apart the tasks that selected a model and those that
-        report on it.
-    :param env_kwargs: Keyword arguments of ``gym.make``, as ``{"enable_wind": True, "wind_power": 15.0}``
-        or ``{"max_episode_steps": 500}``.
-    :raises ValueError: If ``n`` or ``first_seed`` is out of range.
-    """
-    _check_at_least_one("n", n)
-    return [Task(env_id, first_seed + i, env_kwargs or {}) for i in range(n)]
+__all__ = ["as_agent", "evaluate"]
 
 
 def evaluate(
-    model: BaseAlgorithm | PolicyPredictor,
+    model: Agent | BaseAlgorithm | PolicyPredictor,
     tasks: Sequence[Task],
     *,
     deterministic: bool = True,
     vec_normalize: ObsNormalizer | None = None,
-    env_wrapper: Callable[[gym.Env[Any, Any]], gym.Env[Any, Any]] | None = None,
+    env_wrapper: EnvWrapper | None = None,
     success_threshold: float | None = None,
     n_envs: int = 32,
     n_processes: int = 1,
@@ -76,17 +60,17 @@ def evaluate(
     Global state that a running training needs (torch's threads and the random numbers) is left as it was.
     With several processes a script needs the ``if __name__ == "__main__":`` guard, as for ``SubprocVecEnv``.
 
-    :param model: An SB3 or sb3-contrib algorithm, whose policy is used, or anything with SB3's
-        ``predict(observation, state, episode_start, deterministic)`` for a batch of observations. Its
+    :param model: An agent; an SB3 or sb3-contrib algorithm, whose policy is used; or anything with SB3's
+        ``predict(observation, state, episode_start, deterministic)`` for a batch of observations, whose
         answers must depend on these arguments only, not on earlier calls.
     :param tasks: Tasks of one environment (same id and keyword arguments), each seed once.
     :param deterministic: Take the policy's most likely action. If False, a process plays one episode after
         another, with torch's and numpy's random numbers seeded by the task: slower, and as repeatable.
     :param vec_normalize: SB3's ``VecNormalize`` statistics for the observations, or anything with its
-        ``normalize_obs``; rewards are never normalised. The model's own (``model.get_vec_normalize_env()``)
-        when None.
-    :param env_wrapper: Applied to every environment, for models that see wrapped observations. Returns and
-        lengths are counted inside it, so it cannot change them.
+        ``normalize_obs``; rewards are never normalised. The model's own (``model.get_vec_normalize_env()``, or
+        the agent's) when None.
+    :param env_wrapper: Applied to every environment, for models that see wrapped observations; the agent's own
+        when None. Returns and lengths are counted inside it, so it cannot change them.
     :param success_threshold: The return that counts as a success; the environment's ``reward_threshold`` when
         None (200 for the lander).
     :param n_envs: Environments in flight per process; no effect on the report. 32 is a good value: fewer
@@ -101,26 +85,25 @@ def evaluate(
         made or declares no threshold, the model's spaces do not fit, or a number is below 1.
     """
     for name, number in (("n_envs", n_envs), ("n_processes", n_processes), ("batch_size", batch_size)):
-        _check_at_least_one(name, number)
+        check_at_least_one(name, number)
     task = _only_environment(tasks)
-    if vec_normalize is None and isinstance(model, BaseAlgorithm):
-        vec_normalize = model.get_vec_normalize_env()
+    agent = as_agent(model, task, env_wrapper=env_wrapper, vec_normalize=vec_normalize)
     spec = _find_spec(task.env_id)
     threshold = spec.reward_threshold if success_threshold is None else success_threshold
     if threshold is None:
         raise ValueError(f"{task.env_id} declares no reward_threshold: say what is a success, success_threshold=...")
     player = Player(
-        predictor=model.policy if isinstance(model, BaseAlgorithm) else model,
+        predictor=agent.policy,
         env_spec=spec,
         env_kwargs=dict(task.env_kwargs),
         success_threshold=float(threshold),
-        env_wrapper=env_wrapper,
-        normalizer=vec_normalize,
+        env_wrapper=agent.env.wrapper,
+        normalizer=agent.vec_normalize,
         deterministic=deterministic,
         n_envs=n_envs,
         batch_size=batch_size,
     )
-    _check_spaces(model, player)
+    _check_spaces(agent.policy, player)
     player = player.settled()
     # Sorted, so that a report on the same tasks in another order is made in the very same way.
     seeds = sorted(task.seed for task in tasks)
@@ -144,9 +127,18 @@ def evaluate(
     )
 
 
-def _check_at_least_one(name: str, number: int) -> None:
-    if not isinstance(number, int) or number < 1:
-        raise ValueError(f"{name} must be an integer >= 1, got {number!r}")
+def as_agent(
+    model: Agent | BaseAlgorithm | PolicyPredictor,
+    task: Task,
+    *,
+    env_wrapper: EnvWrapper | None = None,
+    vec_normalize: ObsNormalizer | None = None,
+) -> Agent:
+    """Return the model as an agent for a task's environment, as :func:`evaluate` takes it."""
+    if not isinstance(model, Agent):
+        return Agent.of(model, task.env_id, task.env_kwargs, env_wrapper=env_wrapper, vec_normalize=vec_normalize)
+    env = AgentEnv(task.env_id, dict(task.env_kwargs), env_wrapper or model.env.wrapper)
+    return replace(model, env=env, vec_normalize=model.vec_normalize if vec_normalize is None else vec_normalize)
 
 
 def _only_environment(tasks: Sequence[Task]) -> Task:

@@ -1,4 +1,4 @@
-"""What an assessment leaves behind: a table, JSON, CSV, and the run's TensorBoard log."""
+"""What evaluated agents leave behind: a table, JSON, CSV, and the run's TensorBoard log."""
 
 from __future__ import annotations
 
@@ -7,47 +7,78 @@ import io
 import json
 import re
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from sb3_lander.evaluation.assessment import Assessed
-from sb3_lander.evaluation.video import add_to_tensorboard
+from sb3_lander.agents.agent import Agent
+from sb3_lander.evaluation.report import EvaluationReport
+from sb3_lander.evaluation.tensorboard import add_to_tensorboard
+from sb3_lander.evaluation.video import Recording
 
-__all__ = ["log", "table", "to_csv", "to_json"]
+__all__ = ["Evaluated", "log", "table", "to_csv", "to_json"]
 
 _SCALARS = ("mean_return", "std_return", "iqm_return", "success_rate", "mean_length")
 
 
-def table(findings: Sequence[Assessed]) -> str:
+@dataclass(frozen=True)
+class Evaluated:
+    """One loaded agent, and what came out."""
+
+    agent: Agent
+    """The agent."""
+
+    report: EvaluationReport
+    """Its episodes."""
+
+    recordings: Mapping[str, Recording] = field(default_factory=dict)
+    """Its videos, by :func:`~sb3_lander.evaluation.video.extremes`'s names."""
+
+    @property
+    def model(self) -> str:
+        """File name of the agent's model."""
+        return "" if self.agent.model is None else self.agent.model.name
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the report with its episodes, and the model's file names and step, as plain values."""
+        statistics = self.agent.statistics
+        return {
+            "model": self.model,
+            "step": self.agent.step,
+            "vecnormalize": None if statistics is None else statistics.name,
+            **self.report.to_dict(),
+        }
+
+
+def table(results: Sequence[Evaluated]) -> str:
     """Return the report of one model, or a table with a line for each of several."""
-    first = findings[0].report
-    if len(findings) == 1:
-        subject = findings[0].subject
-        return f"{subject.model.name} after {subject.step:,} steps\n{first}"
+    first = results[0].report
+    if len(results) == 1:
+        return f"{results[0].model} after {results[0].agent.step:,} steps\n{first}"
     header = f"{'step':>11} {'return':>8} {'std':>7} {'iqm':>8} {'success':>8}  {'95% interval':<17}{'length':>7}"
     lines = [str(first).splitlines()[0], header]
-    for assessed in findings:
-        report = assessed.report
+    for one in results:
+        report = one.report
         interval = "{:.1%} to {:.1%}".format(*report.success_interval)
         lines.append(
-            f"{assessed.subject.step:>11,} {report.mean_return:>8.1f} {report.std_return:>7.1f} "
+            f"{one.agent.step:>11,} {report.mean_return:>8.1f} {report.std_return:>7.1f} "
             f"{report.iqm_return:>8.1f} {report.success_rate:>8.1%}  {interval:<17}{report.mean_length:>7.1f}"
         )
     return "\n".join(lines)
 
 
-def to_json(findings: Sequence[Assessed], *, several: bool) -> str:
+def to_json(results: Sequence[Evaluated], *, several: bool) -> str:
     """Return one report with its episodes, or ``{"checkpoints": [...]}`` with one for each model."""
-    reports = [assessed.to_dict() for assessed in findings]
+    reports = [one.to_dict() for one in results]
     return json.dumps({"checkpoints": reports} if several else reports[0], indent=1) + "\n"
 
 
-def to_csv(findings: Sequence[Assessed]) -> str:
+def to_csv(results: Sequence[Evaluated]) -> str:
     """Return one row for each episode: the model, its step, and the episode."""
     rows: list[dict[str, Any]] = [
-        {"model": assessed.subject.model.name, "step": assessed.subject.step, **episode.to_dict()}
-        for assessed in findings
-        for episode in assessed.report.episodes
+        {"model": one.model, "step": one.agent.step, **episode.to_dict()}
+        for one in results
+        for episode in one.report.episodes
     ]
     text = io.StringIO()
     writer = csv.DictWriter(text, list(rows[0]), lineterminator="\n")
@@ -56,7 +87,7 @@ def to_csv(findings: Sequence[Assessed]) -> str:
     return text.getvalue()
 
 
-def log(folder: Path, findings: Sequence[Assessed], env_kwargs: Mapping[str, Any]) -> Path:
+def log(folder: Path, results: Sequence[Evaluated], env_kwargs: Mapping[str, Any]) -> Path:
     """Add scalars and videos to a TensorBoard log, at the models' steps.
 
     They go into a folder of their own in the log, ``evaluation``, which TensorBoard shows beside the training:
@@ -68,10 +99,10 @@ def log(folder: Path, findings: Sequence[Assessed], env_kwargs: Mapping[str, Any
     name = " ".join(["evaluation", *(f"{key}={value}" for key, value in env_kwargs.items())])
     target = folder / re.sub(r"[^\w .=+-]", "_", name)[:200]
     entries = []
-    for assessed in findings:
-        summary = assessed.report.summary()
+    for one in results:
+        summary = one.report.summary()
         scalars = {f"evaluation/{key}": float(summary[key]) for key in _SCALARS}
-        videos = {f"evaluation/{key}": recording for key, recording in assessed.recordings.items()}
-        entries.append((assessed.subject.step, scalars, videos))
+        videos = {f"evaluation/{key}": recording for key, recording in one.recordings.items()}
+        entries.append((one.agent.step, scalars, videos))
     add_to_tensorboard(target, entries)
     return target

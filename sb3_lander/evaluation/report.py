@@ -1,4 +1,4 @@
-"""What an evaluation takes and gives, as plain data: the task, the episode, and the report over many."""
+"""What an evaluation gives, as plain data: the episode, and the report over many."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import json
 import math
 from collections import Counter
 from collections.abc import Iterable, Mapping
-from dataclasses import asdict, dataclass, field, fields
+from dataclasses import asdict, dataclass, fields
 from statistics import NormalDist, median
 from typing import Any
 
@@ -14,30 +14,7 @@ import numpy as np
 
 from sb3_lander.evaluation.outcome import OUTCOMES, Outcome
 
-__all__ = ["Episode", "EvaluationReport", "Task"]
-
-
-@dataclass(frozen=True)
-class Task:
-    """One episode to play: an environment and the seed of its reset.
-
-    :raises ValueError: If the seed is not an integer >= 0.
-    """
-
-    env_id: str
-    """Id in gymnasium's registry."""
-
-    seed: int
-    """Given to ``env.reset``; fixes the terrain, the first push, the wind and the engines' dispersion."""
-
-    env_kwargs: Mapping[str, Any] = field(default_factory=dict, hash=False)
-    """Keyword arguments of ``gym.make``, for example ``{"enable_wind": True}``."""
-
-    def __post_init__(self) -> None:
-        if isinstance(self.seed, bool) or not isinstance(self.seed, (int, np.integer)) or self.seed < 0:
-            raise ValueError(f"a task's seed must be an integer >= 0, got {self.seed!r}")
-        object.__setattr__(self, "seed", int(self.seed))
-        object.__setattr__(self, "env_kwargs", dict(self.env_kwargs))
+__all__ = ["Episode", "EvaluationReport"]
 
 
 @dataclass(frozen=True)

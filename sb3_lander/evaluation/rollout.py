@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from functools import cached_property
-from typing import Any, Protocol
+from typing import Any
 
 import gymnasium as gym
 import numpy as np
@@ -22,17 +22,11 @@ from gymnasium import spaces
 from gymnasium.envs.registration import EnvSpec
 from stable_baselines3.common.type_aliases import PolicyPredictor
 
+from sb3_lander.agents.agent import ObsNormalizer
 from sb3_lander.evaluation.outcome import FlightRecorder, Outcome
 from sb3_lander.evaluation.report import Episode
 
-__all__ = ["ObsNormalizer", "Player"]
-
-
-class ObsNormalizer(Protocol):
-    """What is needed of SB3's ``VecNormalize``."""
-
-    def normalize_obs(self, obs: Any) -> Any:
-        """Normalise a batch of observations, without changing the statistics."""
+__all__ = ["Player"]
 
 
 def _buffer(space: spaces.Space[Any], rows: int) -> Any:

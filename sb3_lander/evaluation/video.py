@@ -7,7 +7,6 @@ report of the same task speaks of. Nothing here needs a display.
 from __future__ import annotations
 
 import io
-from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, SupportsFloat
@@ -18,12 +17,14 @@ from PIL import Image
 from stable_baselines3.common.base_class import BaseAlgorithm
 from stable_baselines3.common.type_aliases import PolicyPredictor
 
+from sb3_lander.agents.agent import Agent, ObsNormalizer
+from sb3_lander.agents.environment import EnvWrapper
 from sb3_lander.envs.registration import use_dummy_display_if_headless
-from sb3_lander.evaluation.evaluator import evaluate
-from sb3_lander.evaluation.report import Episode, Task
-from sb3_lander.evaluation.rollout import ObsNormalizer
+from sb3_lander.evaluation.evaluator import as_agent, evaluate
+from sb3_lander.evaluation.report import Episode, EvaluationReport
+from sb3_lander.evaluation.task import Task
 
-__all__ = ["Recording", "add_to_tensorboard", "record_episode", "summary"]
+__all__ = ["Recording", "extremes", "record_episode", "record_extremes"]
 
 _GIF_COLOURS = 64
 
@@ -52,13 +53,13 @@ class Recording:
 
 
 def record_episode(
-    model: BaseAlgorithm | PolicyPredictor,
+    model: Agent | BaseAlgorithm | PolicyPredictor,
     task: Task,
     path: str | Path,
     *,
     deterministic: bool = True,
     vec_normalize: ObsNormalizer | None = None,
-    env_wrapper: Callable[[gym.Env[Any, Any]], gym.Env[Any, Any]] | None = None,
+    env_wrapper: EnvWrapper | None = None,
     success_threshold: float | None = None,
     batch_size: int = 32,
     fps: float | None = None,
@@ -88,13 +89,14 @@ def record_episode(
     # The last suffix must stay: ffmpeg chooses the format by it.
     unfinished = path.with_name(f".{path.stem}.unfinished.mp4")
     film = _Film(unfinished, fps, max_frames)
+    agent = as_agent(model, task, env_wrapper=env_wrapper, vec_normalize=vec_normalize)
+    wrapper = agent.env.wrapper
     try:
         report = evaluate(
-            model,
+            agent,
             [Task(task.env_id, task.seed, {**task.env_kwargs, "render_mode": "rgb_array"})],
             deterministic=deterministic,
-            vec_normalize=vec_normalize,
-            env_wrapper=lambda env: _Camera(env if env_wrapper is None else env_wrapper(env), film),
+            env_wrapper=lambda env: _Camera(env if wrapper is None else wrapper(env), film),
             success_threshold=success_threshold,
             n_envs=1,
             batch_size=batch_size,
@@ -108,41 +110,32 @@ def record_episode(
     return Recording(path, report.episodes[0], film.n_frames, film.fps, gif, size)
 
 
-def add_to_tensorboard(
-    folder: str | Path, entries: Iterable[tuple[int, Mapping[str, float], Mapping[str, Recording]]]
-) -> None:
-    """Write scalars and videos to a TensorBoard log, as one more events file.
+def extremes(report: EvaluationReport, k: int) -> dict[str, int]:
+    """Return the seeds of the ``k`` worst, ``k`` median and ``k`` best episodes by return, each seed once.
 
-    torch's ``add_video`` is not used: with moviepy 2 it writes an empty summary.
-
-    :param folder: The log's folder; made if missing.
-    :param entries: For each number of environment steps: scalars by their tags, and recordings by their tags,
-        which show in the images tab.
+    :return: Seeds by ``worst``, ``worst_2``, ..., ``best``, ``best_2``, ..., ``median``, ``median_2``, ...
     """
-    from torch.utils.tensorboard.writer import FileWriter
+    ranked = [e.seed for e in sorted(report.episodes, key=lambda e: (e.episode_return, e.seed))]
+    middle = max(0, (len(ranked) - k) // 2)
+    found: dict[str, int] = {}
+    for name, seeds in (("worst", ranked[:k]), ("best", ranked[::-1][:k]), ("median", ranked[middle : middle + k])):
+        for i, seed in enumerate(seeds, start=1):
+            if seed not in found.values():
+                found[name if i == 1 else f"{name}_{i}"] = seed
+    return found
 
-    writer = FileWriter(str(folder))
-    try:
-        for step, scalars, videos in entries:
-            writer.add_summary(summary(scalars, videos), step)
-    finally:
-        writer.close()
 
-
-def summary(scalars: Mapping[str, float], videos: Mapping[str, Recording]) -> Any:
-    """Return scalars and videos as a TensorBoard ``Summary``, for a writer that is open already.
-
-    :param scalars: By their tags.
-    :param videos: By their tags; they show in the images tab.
-    """
-    from tensorboard.compat.proto.summary_pb2 import Summary  # type: ignore[import-untyped]  # it ships no types
-
-    values = [Summary.Value(tag=tag, simple_value=value) for tag, value in scalars.items()]
-    for tag, recording in videos.items():
-        width, height = recording.size
-        image = Summary.Image(height=height, width=width, colorspace=3, encoded_image_string=recording.gif)
-        values.append(Summary.Value(tag=tag, image=image))
-    return Summary(value=values)
+def record_extremes(agent: Agent, report: EvaluationReport, k: int, folder: Path) -> dict[str, Recording]:
+    """Record the ``k`` worst, median and best episodes of a report; see :func:`extremes` for their names."""
+    return {
+        name: record_episode(
+            agent,
+            Task(report.env_id, seed, report.env_kwargs),
+            folder / f"step_{agent.step}_{name}_seed_{seed}.mp4",
+            deterministic=report.deterministic,
+        )
+        for name, seed in extremes(report, k).items()
+    }
 
 
 class _Film:

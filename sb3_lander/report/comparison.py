@@ -12,10 +12,12 @@ from typing import Any
 import numpy as np
 from matplotlib.figure import Figure
 
-from sb3_lander.evaluation.assessment import Assessment
+from sb3_lander.agents.agent import Agent
+from sb3_lander.evaluation.evaluator import evaluate
 from sb3_lander.evaluation.statistics import Interval, iqm, median, probability_of_improvement
-from sb3_lander.report.figure import Picture, new_axes
-from sb3_lander.report.pages import render, save_pictures
+from sb3_lander.evaluation.task import fixed_tasks
+from sb3_lander.report.pages import render, save_plots
+from sb3_lander.report.plot import Plot, new_axes
 from sb3_lander.report.training_figures import TARGET, draw_band, label_steps
 from sb3_lander.runs.files import write_text
 from sb3_lander.runs.training_log import Series, read_log
@@ -43,11 +45,14 @@ class Configuration:
     """By target: each seed's steps and seconds until it was reached, infinite where it was not."""
 
 
-def read_configurations(path: str | Path, *, episodes: int = 100, progress: bool = False) -> list[Configuration]:
+def read_configurations(
+    path: str | Path, *, episodes: int = 100, trust: bool = False, progress: bool = False
+) -> list[Configuration]:
     """Read configurations from a benchmark's JSON, which may hold several, or from run folders of the RL Zoo.
 
     :param path: The JSON file; or a run folder, or a folder of run folders, which count as one configuration's seeds.
     :param episodes: Fixed tasks to play with each run's final model; a benchmark has played its own.
+    :param trust: Unpickle the runs' files, see :meth:`~sb3_lander.agents.agent.Agent.load`.
     :param progress: Show progress bars.
     :raises FileNotFoundError: If there is no such file, or no run in the folder.
     :raises ValueError: If the file is no benchmark's, or a run cannot be played.
@@ -56,7 +61,7 @@ def read_configurations(path: str | Path, *, episodes: int = 100, progress: bool
     if not path.exists():
         raise FileNotFoundError(f"{path} does not exist: give a benchmark's JSON, or run folders of the RL Zoo")
     if path.is_dir():
-        return [_of_runs(path, episodes, progress)]
+        return [_of_runs(path, episodes, trust, progress)]
     try:
         results = json.loads(path.read_text())
         found = [_of_benchmark(results, name) for name in results["recipes"]]
@@ -84,18 +89,18 @@ def _of_benchmark(results: Mapping[str, Any], name: str) -> Configuration:
     return Configuration(name, finals, finals, curves, solved)
 
 
-def _of_runs(folder: Path, episodes: int, progress: bool) -> Configuration:
+def _of_runs(folder: Path, episodes: int, trust: bool, progress: bool) -> Configuration:
     found = [folder] if any(folder.glob("*/args.yml")) else sorted(p.parent.parent for p in folder.glob("*/*/args.yml"))
     if not found:
         raise FileNotFoundError(f"{folder} is no run of the RL Zoo, and has none in it")
     finals, returns, curves, times = [], [], [], []
     for path in found:
-        assessment = Assessment(path, episodes=episodes)
-        assert assessment.run is not None
-        (assessed,) = assessment.play(progress=progress)
-        finals.append(assessed.report.mean_return)
-        returns += [float(value) for value in assessed.report.returns]
-        log = read_log(assessment.run)
+        agent = Agent.load(path, trust=trust)
+        assert agent.run is not None
+        report = evaluate(agent, fixed_tasks(agent.env_id, episodes, env_kwargs=agent.env_kwargs), progress=progress)
+        finals.append(report.mean_return)
+        returns += [float(value) for value in report.returns]
+        log = read_log(agent.run)
         if log.returns is not None and log.seconds is not None:
             curves.append(log.returns)
             reached = np.flatnonzero(log.returns.values >= TARGET)
@@ -113,7 +118,7 @@ def compare(
 
     :param configurations: At least two, with names of their own.
     :param out: The page.
-    :param figures: Folder for the pictures as SVG and PNG too.
+    :param figures: Folder for the plots as SVG and PNG too.
     :return: What was written.
     :raises FileNotFoundError: If the page's folder does not exist.
     :raises ValueError: If there are fewer than two configurations, or two of one name.
@@ -124,10 +129,10 @@ def compare(
     if not out.absolute().parent.is_dir():
         raise FileNotFoundError(f"no folder {out.parent} for the page {out.name}")
     targets = sorted({target for one in configurations for target in one.solved}, key=float)
-    pictures = [_curves(configurations)]
+    plots = [_curves(configurations)]
     ended = [one for one in configurations if one.finals]
     if len(ended) > 1:
-        pictures.append(_profile(ended))
+        plots.append(_profile(ended))
     page = render(
         "compare.html",
         title=", ".join(names),
@@ -137,10 +142,10 @@ def compare(
         improvements=[_improvements(one, ended) for one in ended] if len(ended) > 1 else [],
         note="Time to a target: of a benchmark, until the deterministic policy's mean over fixed tasks reaches it; of "
         "runs, until a hundredth of the training's episodes averages it.",
-        pictures=pictures,
+        plots=plots,
     )
     write_text(out, page)
-    return [out, *([] if figures is None else save_pictures({"": pictures}, Path(figures)))]
+    return [out, *([] if figures is None else save_plots({"": plots}, Path(figures)))]
 
 
 def _row(one: Configuration, targets: Sequence[str]) -> list[str]:
@@ -164,7 +169,7 @@ def _improvements(one: Configuration, others: Sequence[Configuration]) -> list[s
     return cells
 
 
-def _curves(configurations: Sequence[Configuration]) -> Picture:
+def _curves(configurations: Sequence[Configuration]) -> Plot:
     drawn = [one for one in configurations if one.curves]
 
     def draw() -> Figure:
@@ -178,10 +183,10 @@ def _curves(configurations: Sequence[Configuration]) -> Picture:
         return figure
 
     ends = "; ".join(f"{one.name} {np.mean([curve.values[-1] for curve in one.curves]):.0f}" for one in drawn)
-    return Picture("learning_curves", "Return against steps", f"Mean over seeds, and their range. Last: {ends}.", draw)
+    return Plot("learning_curves", "Return against steps", f"Mean over seeds, and their range. Last: {ends}.", draw)
 
 
-def _profile(configurations: Sequence[Configuration]) -> Picture:
+def _profile(configurations: Sequence[Configuration]) -> Plot:
     low = min(min(one.episodes) for one in configurations)
     high = max(max(one.episodes) for one in configurations)
 
@@ -195,4 +200,4 @@ def _profile(configurations: Sequence[Configuration]) -> Picture:
         return figure
 
     shares = "; ".join(f"{one.name} {np.mean(np.array(one.episodes) >= TARGET):.0%}" for one in configurations)
-    return Picture("performance_profile", "Performance profile", f"Share at or above {TARGET:g}: {shares}.", draw)
+    return Plot("performance_profile", "Performance profile", f"Share at or above {TARGET:g}: {shares}.", draw)

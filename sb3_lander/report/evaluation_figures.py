@@ -1,4 +1,4 @@
-"""Pictures of an evaluation: returns, flights, touchdowns, and what the policy does where."""
+"""Plots of an evaluation: returns, flights, touchdowns, and what the policy does where."""
 
 from __future__ import annotations
 
@@ -11,13 +11,13 @@ from matplotlib.figure import Figure
 
 from sb3_lander.evaluation.outcome import OUTCOMES
 from sb3_lander.evaluation.report import EvaluationReport
-from sb3_lander.report.figure import Picture, new_axes
 from sb3_lander.report.flights import Flight, Slice
+from sb3_lander.report.plot import Plot, new_axes
 
 __all__ = ["OUTCOME_COLOURS", "flights", "returns", "slices", "touchdowns"]
 
 OUTCOME_COLOURS = dict(zip(OUTCOMES, ("#2a7fb8", "#8cc4e8", "#d1495b", "#8d6a9f", "#e0a030", "#888888"), strict=True))
-"""One colour for each outcome, in every picture; told apart by colour-blind readers too, blue against red."""
+"""One colour for each outcome, in every plot; told apart by colour-blind readers too, blue against red."""
 
 
 def _words(outcome: str) -> str:
@@ -28,7 +28,7 @@ def _counts(report: EvaluationReport) -> str:
     return ", ".join(f"{count} {_words(outcome)}" for outcome, count in report.outcomes.items())
 
 
-def returns(report: EvaluationReport) -> Picture:
+def returns(report: EvaluationReport) -> Plot:
     """Show how the returns of an evaluation are distributed, by outcome."""
 
     def draw() -> Figure:
@@ -45,10 +45,10 @@ def returns(report: EvaluationReport) -> Picture:
     low, high = float(report.returns.min()), float(report.returns.max())
     text = f"Returns of {len(report.episodes)} fixed tasks: mean {report.mean_return:.1f}, "
     text += f"from {low:.1f} to {high:.1f}; {_counts(report)}."
-    return Picture("evaluation_returns", "Returns of the evaluation", text, draw)
+    return Plot("evaluation_returns", "Returns of the evaluation", text, draw)
 
 
-def flights(report: EvaluationReport, flown: Sequence[Flight]) -> Picture:
+def flights(report: EvaluationReport, flown: Sequence[Flight]) -> Plot:
     """Show the paths of a report's flights over the ground, coloured by outcome."""
 
     def draw() -> Figure:
@@ -68,10 +68,10 @@ def flights(report: EvaluationReport, flown: Sequence[Flight]) -> Picture:
     widest = max(float(np.abs(flight.path[:, 0]).max()) for flight in flown)
     text = f"Paths of {len(flown)} flights from the top of the screen to the ground: {_counts(report)}. "
     text += f"The widest strays {widest:.1f} m from the pad's centre."
-    return Picture("flights", f"{len(flown)} flights over their terrains", text, draw)
+    return Plot("flights", f"{len(flown)} flights over their terrains", text, draw)
 
 
-def touchdowns(report: EvaluationReport) -> Picture | None:
+def touchdowns(report: EvaluationReport) -> Plot | None:
     """Show where the legs first touched and how fast, by outcome; None if none did."""
     touched = [e for e in report.episodes if e.touchdown_speed is not None and e.touchdown_distance is not None]
     if not touched:
@@ -97,10 +97,10 @@ def touchdowns(report: EvaluationReport) -> Picture | None:
     distance = np.median([e.touchdown_distance for e in touched])
     text = f"First contact of {len(touched)} episodes: median {distance:.2f} m from the pad's centre "
     text += f"at {speed:.2f} m/s. The pad ends at 2 m."
-    return Picture("touchdowns", "Where it touched down, and how fast", text, draw)
+    return Plot("touchdowns", "Where it touched down, and how fast", text, draw)
 
 
-def slices(found: Slice, moment: str) -> Picture:
+def slices(found: Slice, moment: str) -> Plot:
     """Show the engines' commands and the critic's value over position."""
     panels: list[tuple[str, np.ndarray, dict[str, Any]]] = [
         ("main engine", found.main, {"cmap": "RdBu_r", "vmin": -1, "vmax": 1}),
@@ -128,4 +128,4 @@ def slices(found: Slice, moment: str) -> Picture:
         f"the screen, a side engine on {(np.abs(found.side) > 0.5).mean():.0%}. Left and right "
         + ("are exact mirror images." if unlike < 1e-5 else f"differ by up to {unlike:.2f}.")
     )
-    return Picture("slices", f"What the policy does where, {moment}", text, draw)
+    return Plot("slices", f"What the policy does where, {moment}", text, draw)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, SupportsFloat
 
@@ -12,12 +12,12 @@ import numpy.typing as npt
 import torch as th
 from gymnasium.envs.box2d.lunar_lander import LunarLander
 
-from sb3_lander.evaluation.evaluator import EvaluationReport, evaluate
-from sb3_lander.evaluation.report import Episode, Task
+from sb3_lander.agents.agent import Agent
+from sb3_lander.evaluation.evaluator import evaluate
+from sb3_lander.evaluation.report import Episode, EvaluationReport
+from sb3_lander.evaluation.task import Task
 
 __all__ = ["Flight", "Slice", "fly", "slice_policy"]
-
-EnvWrapper = Callable[[gym.Env[Any, Any]], gym.Env[Any, Any]]
 
 
 @dataclass(frozen=True)
@@ -67,24 +67,17 @@ class _Tracker(gym.Wrapper[Any, Any, Any, Any]):
         return position
 
 
-def fly(
-    model: Any, tasks: Sequence[Task], *, env_wrapper: EnvWrapper | None = None, **options: Any
-) -> tuple[EvaluationReport, list[Flight]]:
+def fly(agent: Agent, tasks: Sequence[Task]) -> tuple[EvaluationReport, list[Flight]]:
     """Play tasks as :func:`~sb3_lander.evaluation.evaluate` does, and keep the paths.
 
-    :param model: The policy.
+    :param agent: The agent.
     :param tasks: Episodes of the lander.
-    :param env_wrapper: Put around each environment, as for ``evaluate``.
-    :param options: What else ``evaluate`` is to know; one process plays.
     :return: Its report, and the flights in the order of the tasks.
     :raises ValueError: If the environment is not the lander, or ``evaluate`` refuses the model or a task.
     """
     tracks: dict[int, _Tracker] = {}
-
-    def tracked(env: gym.Env[Any, Any]) -> gym.Env[Any, Any]:
-        return _Tracker(env if env_wrapper is None else env_wrapper(env), tracks)
-
-    report = evaluate(model, tasks, env_wrapper=tracked, **{**options, "n_processes": 1})
+    wrapper = agent.env.wrapper
+    report = evaluate(agent, tasks, env_wrapper=lambda env: _Tracker(env if wrapper is None else wrapper(env), tracks))
     flights = [
         Flight(episode, np.array(tracks[episode.seed].path), tracks[episode.seed].ground) for episode in report.episodes
     ]
@@ -111,11 +104,10 @@ class Slice:
     """The critic's value, as the training scaled its rewards; None for a policy without a critic of states."""
 
 
-def slice_policy(model: Any, *, vec_normalize: Any = None, others: Mapping[int, float] | None = None) -> Slice:
+def slice_policy(agent: Agent, *, others: Mapping[int, float] | None = None) -> Slice:
     """Ask the policy for its action and value over a grid of positions.
 
-    :param model: A model or policy of SB3 for the lander's eight observations.
-    :param vec_normalize: Statistics for the observations.
+    :param agent: A policy for the lander's eight observations.
     :param others: The other observations, by their index; 0 where none is given.
     """
     x, y = np.linspace(-1.0, 1.0, 81), np.linspace(0.0, 1.5, 61)
@@ -123,11 +115,11 @@ def slice_policy(model: Any, *, vec_normalize: Any = None, others: Mapping[int, 
     grid[:, 0], grid[:, 1] = np.tile(x, y.size), np.repeat(y, x.size)
     for index, value in (others or {}).items():
         grid[:, index] = value
-    observations = grid if vec_normalize is None else vec_normalize.normalize_obs(grid)
-    actions = model.predict(observations, deterministic=True)[0].reshape(y.size, x.size, 2)
-    policy = getattr(model, "policy", model)
+    actions = agent.predict(grid)[0].reshape(y.size, x.size, 2)
+    policy: Any = agent.policy
     values = None
     if hasattr(policy, "predict_values"):
+        observations = grid if agent.vec_normalize is None else agent.vec_normalize.normalize_obs(grid)
         with th.no_grad():
             values = policy.predict_values(policy.obs_to_tensor(observations)[0]).numpy().reshape(y.size, x.size)
     return Slice(x, y, actions[..., 0], actions[..., 1], values)

@@ -1,4 +1,4 @@
-"""Pages that are one file, and pictures as files."""
+"""Pages that are one file, and plots as files."""
 
 from __future__ import annotations
 
@@ -9,9 +9,9 @@ from typing import Any
 
 import jinja2
 
-from sb3_lander.report.figure import Picture
+from sb3_lander.report.plot import Plot
 
-__all__ = ["data_url", "render", "render_text", "save_pictures"]
+__all__ = ["data_url", "render", "render_text", "save_plots"]
 
 
 def render(template: str, **values: Any) -> str:
@@ -38,14 +38,14 @@ def data_url(content: bytes, kind: str) -> str:
     return f"data:{kind};base64,{base64.b64encode(content).decode()}"
 
 
-def save_pictures(pictures: Mapping[str, Sequence[Picture]], folder: Path) -> list[Path]:
-    """Save pictures for papers, and return the files: ``NAME.svg`` and ``NAME.png``, in a folder for each group."""
+def save_plots(plots: Mapping[str, Sequence[Plot]], folder: Path) -> list[Path]:
+    """Save plots for papers, and return the files: ``NAME.svg`` and ``NAME.png``, in a folder for each group."""
     written = []
-    for group, members in pictures.items():
+    for group, members in plots.items():
         (folder / group).mkdir(parents=True, exist_ok=True)
-        for picture in members:
+        for plot in members:
             for kind in ("svg", "png"):
-                file = folder / group / f"{picture.name}.{kind}"
-                file.write_bytes(picture.save(kind))
+                file = folder / group / f"{plot.name}.{kind}"
+                file.write_bytes(plot.save(kind))
                 written.append(file)
     return written

@@ -1,4 +1,4 @@
-"""Pictures of trainings: returns, success and losses against steps and seconds."""
+"""Plots of trainings: returns, success and losses against steps and seconds."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from sb3_lander.report.figure import Picture, new_axes
+from sb3_lander.report.plot import Plot, new_axes
 from sb3_lander.runs.training_log import Series, TrainingLog, band
 
 __all__ = ["TARGET", "draw_band", "label_steps", "learning_curve", "losses", "success"]
@@ -35,10 +35,10 @@ def draw_band(axes: Axes, series: Sequence[Series], label: str, colour: str | No
     axes.fill_between(grid, values.min(axis=0), values.max(axis=0), color=line.get_color(), alpha=0.2, linewidth=0)
 
 
-def learning_curve(logs: Sequence[TrainingLog], *, by: Literal["steps", "seconds"]) -> Picture | None:
+def learning_curve(logs: Sequence[TrainingLog], *, by: Literal["steps", "seconds"]) -> Plot | None:
     """Show the returns of the training's episodes, and of the Zoo's evaluations, against steps or seconds.
 
-    :return: The picture; None if no run has monitor files.
+    :return: The plot; None if no run has monitor files.
     """
     kept = [(log.returns, log.seconds) for log in logs if log.returns is not None and log.seconds is not None]
     if not kept:
@@ -61,7 +61,7 @@ def learning_curve(logs: Sequence[TrainingLog], *, by: Literal["steps", "seconds
     text = f"Against {by}: {_course('training episodes', trained, by)}"
     if by == "steps" and evaluated:
         text += f"; {_course('deterministic evaluations', evaluated, by)}"
-    return Picture(f"returns_by_{by}", f"Return against {by}", f"{text}.", draw)
+    return Plot(f"returns_by_{by}", f"Return against {by}", f"{text}.", draw)
 
 
 def _course(kind: str, series: Sequence[Series], unit: str) -> str:
@@ -72,7 +72,7 @@ def _course(kind: str, series: Sequence[Series], unit: str) -> str:
     return f"the {kind} of {len(reached)} of {len(series)} trainings reach {TARGET:g}{when}, and they end at {ends}"
 
 
-def success(logs: Sequence[TrainingLog]) -> Picture | None:
+def success(logs: Sequence[TrainingLog]) -> Plot | None:
     """Show the share of training episodes that succeed, against steps."""
     kept = [log.success for log in logs if log.success is not None]
     if not kept:
@@ -86,7 +86,7 @@ def success(logs: Sequence[TrainingLog]) -> Picture | None:
         return figure
 
     ends = ", ".join(f"{series.values[-1]:.0%}" for series in kept)
-    return Picture(
+    return Plot(
         "success",
         "Success rate in training",
         f"Share of training episodes with a return of 200 or more. At the end: {ends}.",
@@ -107,7 +107,7 @@ _LOSSES = {
 }
 
 
-def losses(logs: Sequence[TrainingLog]) -> Picture | None:
+def losses(logs: Sequence[TrainingLog]) -> Plot | None:
     """Show what SB3 logged of the updates; None without a TensorBoard log."""
     tags = [tag for tag in _LOSSES if any(tag in log.scalars for log in logs)]
     if not tags:
@@ -131,6 +131,6 @@ def losses(logs: Sequence[TrainingLog]) -> Picture | None:
         f"{_LOSSES[tag]} " + ", ".join(f"{log.scalars[tag].values[-1]:.3g}" for log in logs if tag in log.scalars)
         for tag in tags
     )
-    return Picture(
+    return Plot(
         "losses", "Losses and the std of the actions", f"What SB3 logged of the updates; last values: {ends}.", draw
     )

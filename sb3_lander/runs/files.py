@@ -1,18 +1,15 @@
-"""Save models so that a file under its own name is always whole, whatever happens to the process or the disk."""
+"""Files that are whole under their own name at any moment, whatever happens to the process or the disk."""
 
 from __future__ import annotations
 
 import contextlib
 import io
 import os
-import pickle
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from stable_baselines3.common.base_class import BaseAlgorithm
-
-__all__ = ["save_model", "save_vecnormalize", "write_text", "write_whole"]
+__all__ = ["write_text", "write_whole"]
 
 
 def write_whole(path: str | Path, write: Callable[[io.BufferedWriter], Any]) -> None:
@@ -57,25 +54,3 @@ def _sync_folder(folder: Path) -> None:
             os.fsync(descriptor)
         finally:
             os.close(descriptor)
-
-
-def save_model(model: BaseAlgorithm, path: str | Path) -> None:
-    """Save a model as ``model.save(path)`` does: policy, optimizer state and step count, in a whole file.
-
-    :raises OSError: See :func:`write_whole`.
-    """
-    write_whole(path, model.save)
-
-
-def save_vecnormalize(model: BaseAlgorithm, path: str | Path) -> bool:
-    """Save the statistics that normalise the model's observations, if there are any.
-
-    :return: Whether there are any.
-    :raises OSError: See :func:`write_whole`.
-    """
-    statistics = model.get_vec_normalize_env()
-    if statistics is None:
-        return False
-    # As VecNormalize.save does, which takes no open file.
-    write_whole(path, lambda file: pickle.dump(statistics, file))
-    return True

@@ -2,22 +2,16 @@
 
 from __future__ import annotations
 
-import os
 import platform
 from importlib import metadata
 from pathlib import Path
 from typing import Any
 
-__all__ = ["machine", "usable_cores"]
+from sb3_lander.parallel import usable_cores
+
+__all__ = ["machine"]
 
 _PACKAGES = ("sb3-lander", "stable-baselines3", "sb3-contrib", "rl-zoo3", "gymnasium", "torch", "numpy", "envpool")
-
-
-def usable_cores() -> list[int]:
-    """Return the cores that this process may use: fewer than the machine's in a container or a cluster's job."""
-    if hasattr(os, "sched_getaffinity"):
-        return sorted(os.sched_getaffinity(0))
-    return list(range(os.cpu_count() or 1))
 
 
 def machine() -> dict[str, Any]:

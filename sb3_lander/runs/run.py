@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import yaml
 
-__all__ = ["Checkpoint", "Run", "checkpoints", "trained_folder"]
+__all__ = ["Checkpoint", "Run", "checkpoints", "thin_out"]
 
 _EVENTS = re.compile(r"events\.out\.tfevents\.(\d+)\..*")
 _SAME_START = 60.0
@@ -106,18 +106,48 @@ class Run:
             vecnormalize=_if_file(inner / "vecnormalize.pkl"),
         )
 
-    def tensorboard_folder(self, started: float, *, safe: bool = False) -> Path | None:
+    @classmethod
+    def of(cls, path: str | Path) -> Run | None:
+        """Return the run that a folder is, or that a model's ``.zip`` lies in; None for a ``.zip`` on its own.
+
+        :raises FileNotFoundError: If there is no such file, or the folder is no run.
+        :raises ValueError: If the run's YAML files are damaged.
+        """
+        path = Path(path)
+        if not path.exists():
+            raise FileNotFoundError(f"{path} does not exist: give a run folder of the RL Zoo, or a model's .zip")
+        if path.is_dir():
+            return cls.load(path)
+        return cls.load(path.parent) if any(path.parent.glob("*/args.yml")) else None
+
+    @property
+    def normalizes_observations(self) -> bool:
+        """Whether the run's models see observations that ``VecNormalize`` has normalised."""
+        given = self.config.get("normalize")
+        return bool(given.get("norm_obs", True) if isinstance(given, Mapping) else given)
+
+    def model(self, *, best: bool = False) -> Path:
+        """Return the final model, or the best one.
+
+        :raises FileNotFoundError: If there is none.
+        """
+        model = self.best_model if best else self.final_model
+        if model is None:
+            hint = "best model: train with --eval-freq" if best else "final model yet: ask for the best or the checkpoints"
+            raise FileNotFoundError(f"{self.path} has no {hint}")
+        return model
+
+    def tensorboard_folder(self, started: float) -> Path | None:
         """Return the folder of the run's TensorBoard log.
 
         The Zoo does not note which of ``<log>/<env id>/PPO_1, PPO_2, ...`` is the run's. But a model knows when its
         training began, and the name of an events file has the second in which it was opened.
 
         :param started: When a training of this run began, in seconds since the epoch.
-        :param safe: Do not go where the run's files point to, only into the run's folder.
         :return: The folder; ``tensorboard`` in the run where the log is not found; None for a run without a log.
         """
         inside, named = self.path / "tensorboard", self.args.get("tensorboard_log")
-        if safe or not named:
+        if not named:
             return inside if inside.is_dir() else None
         base = Path(named)
         if not base.is_absolute():
@@ -134,9 +164,22 @@ class Run:
         return folder if distance < _SAME_START else inside
 
 
-def trained_folder() -> Path:
-    """Return the folder of the agents that ship with the package, in the layout of the Zoo's ``logs``."""
-    return Path(__file__).resolve().parent.parent / "agents" / "trained"
+def thin_out(checkpoints: Sequence[Checkpoint], every: int) -> list[Checkpoint]:
+    """Keep the checkpoints closest to 0, ``every``, 2 ``every``, ... as AllenAct's ``--approx_ckpt_step_interval``.
+
+    The last multiple is the first one that is not below the last checkpoint. Of two checkpoints equally close
+    to a multiple the earlier one is kept.
+
+    :param checkpoints: In the order of their steps, as a :class:`Run` has them.
+    :param every: Environment steps, at least 1.
+    :raises ValueError: If ``every`` is below 1.
+    """
+    if every < 1:
+        raise ValueError(f"every must be a number of steps >= 1, got {every}")
+    # If any multiple is closest to a checkpoint, then one of its two neighbours is: no need to try the others.
+    multiples = {k * every for c in checkpoints for k in (c.step // every, -(-c.step // every))}
+    chosen = {min(checkpoints, key=lambda c: (abs(c.step - multiple), c.step)).step for multiple in multiples}
+    return [checkpoint for checkpoint in checkpoints if checkpoint.step in chosen]
 
 
 def _if_file(path: Path) -> Path | None:

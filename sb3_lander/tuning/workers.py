@@ -16,8 +16,7 @@ from typing import Any
 import optuna
 from tqdm import tqdm  # type: ignore[import-untyped]  # it ships no types
 
-from sb3_lander.parallel import end_with_parent
-from sb3_lander.runs.provenance import usable_cores
+from sb3_lander.parallel import end_with_parent, usable_cores
 from sb3_lander.tuning.shared_work import Progress, SharedWork
 from sb3_lander.tuning.storage import PATIENCE, Store, open_store
 

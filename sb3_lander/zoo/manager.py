@@ -20,14 +20,17 @@ from stable_baselines3.common.off_policy_algorithm import OffPolicyAlgorithm
 from stable_baselines3.common.on_policy_algorithm import OnPolicyAlgorithm
 from stable_baselines3.common.vec_env import VecEnv
 
-from sb3_lander.callbacks.callbacks import CheckpointCallback, PeriodicCallback, SaveBest
+from sb3_lander.callbacks.checkpoint import CheckpointCallback
+from sb3_lander.callbacks.eval_callback import WholeEvalCallback
+from sb3_lander.callbacks.periodic import PeriodicCallback
 from sb3_lander.runs import entries as settings
 from sb3_lander.runs.archive import check_whole
-from sb3_lander.runs.files import save_model, save_vecnormalize, write_whole
+from sb3_lander.runs.files import write_whole
+from sb3_lander.runs.saving import save_model, save_vecnormalize
 
 __all__ = ["LanderExperimentManager"]
 
-_OUR_VEC_WRAPPERS = ("sb3_lander.envs.", "sb3_lander.vec_env.")
+_OUR_VEC_WRAPPERS = ("sb3_lander.envs.", "sb3_lander.envs.selection.")
 
 
 class LanderExperimentManager(ExperimentManager):
@@ -145,10 +148,14 @@ class LanderExperimentManager(ExperimentManager):
             if i >= given and isinstance(callback, sb3_callbacks.CheckpointCallback):
                 self.callbacks[i] = CheckpointCallback(save_freq, None, self.save_replay_buffer, self.save_path)
             elif i >= given and isinstance(callback, sb3_callbacks.EvalCallback):
-                callback.best_model_save_path = None
-                best = SaveBest(Path(self.save_path, "best_model.zip"), Path(self.params_path, "vecnormalize.pkl"))
-                best.parent = callback
-                callback.callback_on_new_best = best
+                self.callbacks[i] = WholeEvalCallback(
+                    callback.eval_env,
+                    self.save_path,
+                    Path(self.params_path, "vecnormalize.pkl"),
+                    eval_freq=callback.eval_freq,
+                    n_eval_episodes=callback.n_eval_episodes,
+                    deterministic=callback.deterministic,
+                )
             elif isinstance(callback, PeriodicCallback):
                 callback.folder = callback.folder or Path(self.save_path)
                 callback.env_wrapper = self.env_wrapper

@@ -16,7 +16,6 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
 import yaml
 from stable_baselines3.common.base_class import BaseAlgorithm
@@ -26,6 +25,7 @@ from stable_baselines3.common.off_policy_algorithm import OffPolicyAlgorithm
 from stable_baselines3.common.utils import set_random_seed
 from stable_baselines3.common.vec_env import VecEnv, VecNormalize
 
+from sb3_lander.callbacks.eval_callback import WholeEvalCallback
 from sb3_lander.runs.archive import check_whole, read_settings
 from sb3_lander.runs.files import write_text
 from sb3_lander.runs.run import Checkpoint, Run
@@ -62,7 +62,7 @@ def resume(path: str | Path) -> None:
 
     :param path: The run folder.
     :raises FileNotFoundError: If it is no run of the Zoo.
-    :raises ValueError: If the run has reached its budget.
+    :raises ValueError: If the run has reached its budget and saved its last model.
     :raises OSError: If the folder cannot be written.
     """
     run = Run.load(path)
@@ -72,7 +72,8 @@ def resume(path: str | Path) -> None:
     checkpoint = newest_checkpoint(run)
     given = int(run.args.get("n_timesteps", -1))
     budget = given if given > 0 else int(float(run.config["n_timesteps"]))
-    if checkpoint is not None and checkpoint.step >= budget:
+    # A run that was killed between its last step and its last file is resumed for that file.
+    if checkpoint is not None and checkpoint.step >= budget and run.final_model is not None:
         raise ValueError(f"{run.path} has reached its budget of {budget} steps: there is nothing to resume")
     # As the Zoo's command does, but not the same numbers again.
     set_random_seed((int(run.args["seed"]) + (checkpoint.step if checkpoint else 0)) % 2**32)
@@ -140,12 +141,14 @@ class _ResumingManager(LanderExperimentManager):
 
     def create_callbacks(self) -> None:
         super().create_callbacks()
+        if self._checkpoint is None:
+            return
         for callback in self.callbacks:
-            if self._checkpoint is not None and type(callback) in (EvalCallback, CheckpointCallback):
+            if isinstance(callback, (EvalCallback, CheckpointCallback)):
                 # They count calls: without this each interruption would put off the next evaluation.
                 callback.n_calls = self._checkpoint.step // self.n_envs
-            if type(callback) is EvalCallback:
-                _restore_evaluations(callback, self._run.path, self._checkpoint)
+            if isinstance(callback, WholeEvalCallback):
+                callback.restore(self._checkpoint.step)
 
     def create_envs(self, n_envs: int, eval_env: bool = False, no_log: bool = False) -> VecEnv:
         if not eval_env:
@@ -196,28 +199,6 @@ class _Continued:
     def learn(self, total_timesteps: int, **kwargs: Any) -> None:
         remaining = total_timesteps - self._model.num_timesteps
         self._model.learn(remaining, reset_num_timesteps=False, **kwargs)
-
-
-def _restore_evaluations(callback: EvalCallback, folder: Path, checkpoint: Checkpoint | None) -> None:
-    """Give the callback the evaluations up to the checkpoint, so that it goes on with the same file."""
-    if checkpoint is None:
-        return
-    try:
-        with np.load(folder / "evaluations.npz") as stored:
-            arrays = {name: stored[name] for name in stored.files}
-        kept = arrays["timesteps"] <= checkpoint.step
-        callback.evaluations_timesteps = arrays["timesteps"][kept].tolist()
-        callback.evaluations_results = arrays["results"][kept].tolist()
-        callback.evaluations_length = arrays["ep_lengths"][kept].tolist()
-        callback.evaluations_successes = arrays["successes"][kept].tolist() if "successes" in arrays else []
-    except FileNotFoundError:
-        return
-    # numpy's readers fail in any way on half a file.
-    except Exception as error:
-        print(f"note: {folder / 'evaluations.npz'} was cut short, its history begins anew ({error})")
-        return
-    means = [float(np.mean(results)) for results in callback.evaluations_results]
-    callback.best_mean_reward = max(means, default=-np.inf)
 
 
 def _set_aside_monitors(folder: Path, until: float) -> None:

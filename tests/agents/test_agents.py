@@ -26,8 +26,8 @@ from stable_baselines3.common.save_util import load_from_zip_file
 from torch import nn
 
 from sb3_lander import SeparateActorCriticPolicy
-from sb3_lander.agents.safe_loading import load_policy
-from sb3_lander.cli.main import main
+from sb3_lander.__main__ import main
+from sb3_lander.agents import load_policy
 from sb3_lander.runs import archive
 
 CONTINUOUS, DISCRETE = "LunarLanderContinuous-v3", "LunarLander-v3"
@@ -184,7 +184,7 @@ def test_a_pickle_in_the_settings_does_not_run(key: str, saved: Path, tmp_path: 
             load_policy(evil)
     else:
         assert actions(load_policy(evil)) == actions(load_policy(saved))
-    main(["evaluate", str(evil), "--episodes", "1", "--safe"])
+    main(["evaluate", str(evil), "--episodes", "1"])
     assert not made.exists()
 
 
@@ -218,13 +218,13 @@ def run(saved: Path, tmp_path: Path) -> Path:
 
 
 def refused(run: Path, capsys: pytest.CaptureFixture[str]) -> str:
-    assert main(["evaluate", str(run), "--episodes", "1", "--safe"]) == 2
+    assert main(["evaluate", str(run), "--episodes", "1"]) == 2
     return capsys.readouterr().err
 
 
 def test_a_run_folder_loads_its_final_model(run: Path, saved: Path) -> None:
     assert actions(load_policy(run)) == actions(load_policy(saved))
-    assert main(["evaluate", str(run), "--episodes", "1", "--safe"]) == 0
+    assert main(["evaluate", str(run), "--episodes", "1"]) == 0
 
 
 @pytest.mark.parametrize("file", ["args.yml", "config.yml"])

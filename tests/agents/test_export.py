@@ -14,10 +14,9 @@ from sb3_contrib import ARS, RecurrentPPO
 from stable_baselines3 import DQN, PPO, SAC
 from stable_baselines3.common.vec_env import VecNormalize
 
-from sb3_lander import SeparateActorCriticPolicy
+from sb3_lander import Agent, SeparateActorCriticPolicy
+from sb3_lander.__main__ import main
 from sb3_lander.agents import onnx as export
-from sb3_lander.cli.main import main
-from sb3_lander.evaluation.assessment import Assessment
 
 V3 = "LunarLanderContinuous-v3"
 OURS = {"mirror": "lunar_lander", "bounded_mean": True, "fast": True, "activation_fn": "relu"}
@@ -47,7 +46,7 @@ def test_the_file_acts_as_sb3s_predict_does(make: Callable[[], Any], env_id: str
     model = make()
     model.save(tmp_path / "model.zip")
     file = tmp_path / "model.onnx"
-    assert export.export(Assessment(tmp_path / "model.zip", env_id=env_id), file) < 1e-5
+    assert export.export(Agent.load(tmp_path / "model.zip", env_id=env_id), file) < 1e-5
     rng = np.random.default_rng(0)
     observations = rng.normal(0.0, 2.0, (64, *model.observation_space.shape)).astype(np.float32)
     # On the seam of the mirror and on both of its sides; far out, where actions are clipped.
@@ -61,19 +60,17 @@ def test_the_file_acts_as_sb3s_predict_does(make: Callable[[], Any], env_id: str
 def test_normalisation_is_part_of_the_file(zoo: Callable[..., str], tmp_path: Path) -> None:
     zoo("train --algo ppo --env Pendulum-v1 -n 600 --eval-freq -1 --seed 1 -params normalize:True n_envs:2 n_steps:64")
     run = tmp_path / "logs" / "ppo" / "Pendulum-v1_1"
-    assert main(["export", str(run), "--onnx", str(tmp_path / "model.onnx")]) == 0
-    assessment = Assessment(run)
-    policy, options = assessment.load(assessment.subjects[0])
-    statistics = options["vec_normalize"]
-    assert isinstance(statistics, VecNormalize)
+    assert main(["export", str(run), "--onnx", str(tmp_path / "model.onnx"), "--trust"]) == 0
+    agent = Agent.load(run, trust=True)
+    assert isinstance(agent.vec_normalize, VecNormalize)
     observations = np.random.default_rng(0).normal(0.0, 3.0, (50, 3)).astype(np.float32)
-    theirs = policy.predict(statistics.normalize_obs(observations), deterministic=True)[0]
+    theirs = agent.policy.predict(agent.vec_normalize.normalize_obs(observations), deterministic=True)[0]
     np.testing.assert_allclose(acts(tmp_path / "model.onnx", observations), theirs, atol=1e-5)
 
 
 def test_the_example_flies_with_onnxruntime_and_gymnasium_alone(tmp_path: Path) -> None:
     PPO(SeparateActorCriticPolicy, V3, policy_kwargs=OURS).save(tmp_path / "model.zip")
-    command = ["export", str(tmp_path / "model.zip"), "--safe", "--onnx", str(tmp_path / "lander.onnx")]
+    command = ["export", str(tmp_path / "model.zip"), "--onnx", str(tmp_path / "lander.onnx")]
     assert main(command) == 0
     flown = python(REPO / "scripts" / "fly_onnx.py", "lander.onnx", cwd=tmp_path)
     assert flown.status == 0, flown.output

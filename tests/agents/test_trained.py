@@ -10,29 +10,27 @@ import pytest
 from conftest import REPO, python
 from huggingface_hub import ModelCard
 
-from sb3_lander.agents.safe_loading import load_policy
-from sb3_lander.evaluation.evaluator import evaluate, fixed_tasks
-from sb3_lander.runs.run import Run, trained_folder
+from sb3_lander import Agent
+from sb3_lander.agents import shipped_agent
+from sb3_lander.agents.agent import SHIPPED
+from sb3_lander.evaluation.evaluator import evaluate
+from sb3_lander.evaluation.task import fixed_tasks
 
-RUN = trained_folder() / "ppo" / "LunarLanderContinuous-v3_1"
+RUN = shipped_agent()
 REPORT = json.loads((RUN / "report.json").read_text())
 
 
 def test_it_lands_on_tasks_of_gymnasium() -> None:
-    model = Run.load(RUN).final_model
-    assert model is not None
-    report = evaluate(load_policy(model), fixed_tasks("LunarLanderContinuous-v3", 100))
+    report = evaluate(Agent.load(RUN), fixed_tasks("LunarLanderContinuous-v3", 100))
     assert report.iqm_return > 285.0
     assert report.success_rate >= 0.98
 
 
 def test_its_report_can_be_made_again() -> None:
     """The first tasks of the report, and its failures: whoever changes the file must make the report again."""
-    model = Run.load(RUN).final_model
-    assert model is not None
     first = REPORT["first_seed"]
     tasks = fixed_tasks("LunarLanderContinuous-v3", 60, first_seed=first)
-    report = evaluate(load_policy(model), tasks)
+    report = evaluate(Agent.load(RUN), tasks)
     failed = {episode["seed"] for episode in REPORT["failures"]}
     # A flight may end otherwise on another processor, but not many of them.
     again = {episode.seed for episode in report.episodes if not episode.success}
@@ -52,7 +50,7 @@ def test_it_is_as_good_as_the_readme_says() -> None:
 
 @pytest.mark.parametrize(
     "command",
-    ["-m sb3_lander enjoy", f"-m rl_zoo3.enjoy --algo ppo --env LunarLanderContinuous-v3 -f {trained_folder()}"],
+    ["-m sb3_lander enjoy", f"-m rl_zoo3.enjoy --algo ppo --env LunarLanderContinuous-v3 -f {SHIPPED}"],
 )
 def test_it_can_be_watched_at_once(command: str, tmp_path: Path) -> None:
     done = python(command + " -n 1000 --no-render --seed 3", cwd=tmp_path)

@@ -15,10 +15,10 @@ import pytest
 import yaml
 from conftest import REPO, wait_until_gone
 
+from sb3_lander.__main__ import main
 from sb3_lander.benchmark import runner as benchmark
 from sb3_lander.benchmark import training
 from sb3_lander.benchmark.recipes import Measurement, Recipe
-from sb3_lander.cli.main import main
 
 TINY = {"n_envs": 4, "n_steps": 64, "batch_size": 64, "n_epochs": 1, "n_timesteps": 512}
 """Changes that make a training of any entry take a second."""

@@ -15,7 +15,7 @@ from stable_baselines3.common.vec_env import SubprocVecEnv, VecNormalize
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 from sb3_lander.benchmark.recipes import Recipe
-from sb3_lander.callbacks.callbacks import CheckpointCallback, StopWhenSolved, VideoCallback
+from sb3_lander.callbacks import CheckpointCallback, StopWhenSolved, VideoCallback
 from sb3_lander.runs.archive import check_whole
 
 ENV = "LunarLanderContinuous-v3"

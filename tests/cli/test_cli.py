@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from conftest import REPO, python
 
-from sb3_lander.cli.main import main
+from sb3_lander.__main__ import main
 
 
 def test_config_prints_the_path_of_our_file(capsys: pytest.CaptureFixture[str]) -> None:
@@ -33,5 +33,6 @@ def test_a_wrong_command_line_shows_the_usage_and_has_status_2(
 
 
 def test_help_does_not_load_torch(tmp_path: Path) -> None:
-    code = "import sys\nfrom sb3_lander.cli.main import main\ntry: main(['--help'])\nfinally: print('torch' in sys.modules)"
+    code = "import sys\nfrom sb3_lander.__main__ import main\n"
+    code += "try: main(['--help'])\nfinally: print('torch' in sys.modules)"
     assert python(code=code, cwd=tmp_path).output.splitlines()[-1] == "False"

@@ -24,9 +24,10 @@ from stable_baselines3.common.base_class import BaseAlgorithm
 from stable_baselines3.common.evaluation import evaluate_policy
 from stable_baselines3.common.vec_env import DummyVecEnv, VecNormalize
 
-from sb3_lander.evaluation.evaluator import evaluate, fixed_tasks
-from sb3_lander.evaluation.report import Episode, EvaluationReport, Task
+from sb3_lander.evaluation.evaluator import evaluate
+from sb3_lander.evaluation.report import Episode, EvaluationReport
 from sb3_lander.evaluation.rollout import Player
+from sb3_lander.evaluation.task import Task, fixed_tasks
 
 V3 = "LunarLanderContinuous-v3"
 SCRIPTED = "SB3LanderTestScripted-v0"

@@ -17,7 +17,8 @@ from stable_baselines3 import PPO
 
 from sb3_lander import Task, evaluate
 from sb3_lander.envs.registration import SuccessWrapper
-from sb3_lander.evaluation.video import Recording, add_to_tensorboard, record_episode
+from sb3_lander.evaluation.tensorboard import add_to_tensorboard
+from sb3_lander.evaluation.video import Recording, record_episode
 
 ENV_ID = "LunarLanderContinuous-v3"
 TASK = Task(ENV_ID, 3)

@@ -12,7 +12,7 @@ import pytest
 import scipy.stats
 from conftest import REPO, ShortRun
 
-from sb3_lander.cli.main import main
+from sb3_lander.__main__ import main
 from sb3_lander.evaluation.statistics import probability_of_improvement
 from sb3_lander.report.comparison import compare, read_configurations
 

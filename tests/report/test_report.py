@@ -1,4 +1,4 @@
-"""The report page, in a real browser: it renders, plays, is readable without its pictures, and needs no network."""
+"""The report page, in a real browser: it renders, plays, is readable without its plots, and needs no network."""
 
 from __future__ import annotations
 
@@ -14,8 +14,10 @@ from selenium import webdriver
 from selenium.webdriver.chrome.service import Service
 from stable_baselines3 import PPO
 
-from sb3_lander.cli.main import main
-from sb3_lander.evaluation.evaluator import evaluate, fixed_tasks
+from sb3_lander import Agent
+from sb3_lander.__main__ import main
+from sb3_lander.evaluation.evaluator import evaluate
+from sb3_lander.evaluation.task import fixed_tasks
 from sb3_lander.policies.policy import SeparateActorCriticPolicy
 from sb3_lander.report import flights
 from sb3_lander.runs.run import Run
@@ -64,7 +66,7 @@ def test_it_renders_without_an_error_and_without_the_network(opened: webdriver.C
     assert [name for name in loaded if not name.startswith("data:")] == []
 
 
-def test_every_picture_shows_and_says_what_it_shows(opened: webdriver.Chrome) -> None:
+def test_every_plot_shows_and_says_what_it_shows(opened: webdriver.Chrome) -> None:
     script = "return [...document.images].map(image => [image.naturalWidth, image.alt])"
     images = opened.execute_script(script)
     # Returns by steps and by seconds, success, losses; and for each run returns, flights, touchdowns and slices.
@@ -115,7 +117,7 @@ def test_it_is_dark_where_the_reader_wants_it_dark(opened: webdriver.Chrome) -> 
     assert light_source != dark_source
 
 
-def test_the_pictures_are_saved_for_papers(page: Path) -> None:
+def test_the_plots_are_saved_for_papers(page: Path) -> None:
     folder = page.parent / "figures"
     names = {file.stem for file in folder.rglob("*.svg")}
     assert names == {file.stem for file in folder.rglob("*.png")}
@@ -150,7 +152,7 @@ def test_a_mistake_is_one_line(v2_run: ShortRun, tmp_path: Path, capsys: pytest.
 def test_flights_are_the_evaluations_own() -> None:
     model = PPO(SeparateActorCriticPolicy, V3, seed=0, device="cpu")
     tasks = fixed_tasks(V3, 4)
-    report, flown = flights.fly(model, tasks)
+    report, flown = flights.fly(Agent.of(model, V3), tasks)
     assert report == evaluate(model, tasks)
     for flight, episode in zip(flown, report.episodes, strict=True):
         assert flight.episode == episode
@@ -163,12 +165,12 @@ def test_flights_are_the_evaluations_own() -> None:
         # gymnasium smooths the ground with 0.33 instead of a third, so it lies 1% of 3.33 m below the flags' feet.
         assert flight.ground[pad, 1] == pytest.approx(-1 / 30)
     with pytest.raises(ValueError, match="only the lander's flights"):
-        flights.fly(PPO("MlpPolicy", "Pendulum-v1"), fixed_tasks("Pendulum-v1", 1), success_threshold=0.0)
+        flights.fly(Agent.of(PPO("MlpPolicy", "CartPole-v1"), "CartPole-v1"), fixed_tasks("CartPole-v1", 1))
 
 
 def test_a_slice_asks_the_policy_itself() -> None:
     model = PPO(SeparateActorCriticPolicy, V3, policy_kwargs={"mirror": "lunar_lander"}, seed=0, device="cpu")
-    found = flights.slice_policy(model, others={3: -0.3})
+    found = flights.slice_policy(Agent.of(model, V3), others={3: -0.3})
     row, column = 20, 60
     observation = np.array([found.x[column], found.y[row], 0, -0.3, 0, 0, 0, 0], dtype=np.float32)
     action = model.predict(observation, deterministic=True)[0]

@@ -18,8 +18,8 @@ import yaml
 from conftest import python, wait_until_gone
 from optuna.trial import TrialState
 
+from sb3_lander.__main__ import main
 from sb3_lander.benchmark.recipes import Recipe
-from sb3_lander.cli.main import main
 from sb3_lander.tuning import study as tuning
 from sb3_lander.tuning.search import Search, make_search
 from sb3_lander.tuning.shared_work import SharedWork

@@ -22,8 +22,8 @@ class Hub(huggingface_hub.HfApi):
         print("uploaded", repo_id, sorted(file.name for file in Path(folder_path).iterdir()))
 
 huggingface_hub.HfApi = Hub
-import sb3_lander.cli.main
-sys.exit(sb3_lander.cli.main.main(["push-to-hub", *sys.argv[1:]]))
+import sb3_lander.__main__
+sys.exit(sb3_lander.__main__.main(["push-to-hub", *sys.argv[1:]]))
 """
 
 

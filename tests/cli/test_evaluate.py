@@ -19,12 +19,12 @@ from stable_baselines3 import A2C, PPO
 from stable_baselines3.common.vec_env import DummyVecEnv, VecNormalize
 
 from sb3_lander import EvaluationReport, evaluate, fixed_tasks
-from sb3_lander.agents.subjects import algorithm_of, thin_out
-from sb3_lander.cli.main import main
-from sb3_lander.evaluation.assessment import extremes
+from sb3_lander.__main__ import main
+from sb3_lander.agents.trusted import algorithm_of
 from sb3_lander.evaluation.report import Episode
+from sb3_lander.evaluation.video import extremes
 from sb3_lander.runs.archive import read_settings
-from sb3_lander.runs.run import Checkpoint
+from sb3_lander.runs.run import Checkpoint, thin_out
 
 pytestmark = pytest.mark.filterwarnings("ignore:.*LunarLanderContinuous-v2 is out of date:DeprecationWarning")
 
@@ -137,8 +137,8 @@ def test_a_zip_in_a_run_is_played_with_the_runs_settings(run_folder: Path, evalu
     assert (found["env_id"], found["step"]) == (V2, 8192)
 
 
-def test_safe_gives_the_same_report(run_folder: Path, evaluate_command: Evaluate) -> None:
-    assert evaluate_command(run_folder, FEW, "--safe").json == evaluate_command(run_folder, FEW).json
+def test_trust_gives_the_same_report(run_folder: Path, evaluate_command: Evaluate) -> None:
+    assert evaluate_command(run_folder, FEW, "--trust").json == evaluate_command(run_folder, FEW).json
 
 
 def test_env_kwargs_reach_the_environment(run_folder: Path, evaluate_command: Evaluate) -> None:
@@ -203,7 +203,7 @@ def test_checkpoints_played_before_ctrl_c_are_kept(
         played.append(model)
         return evaluate(model, *arguments, **options)
 
-    monkeypatch.setattr("sb3_lander.evaluation.assessment.evaluate", interrupted)
+    monkeypatch.setattr("sb3_lander.evaluation.evaluator.evaluate", interrupted)
     file = tmp_path / "report.json"
     assert main(["evaluate", *split(run_folder, FEW, "--checkpoints --json", file)]) == 130
     captured = capsys.readouterr()
@@ -322,7 +322,7 @@ def test_observations_are_normalised_with_the_runs_statistics(normalised_run: Pa
     statistics = VecNormalize.load(str(normalised_run / V2 / "vecnormalize.pkl"), venv)
     model = A2C.load(normalised_run / f"{V2}.zip", device="cpu")
     done = evaluate_command(normalised_run, FEW)
-    assert done.json["vecnormalize"] == "vecnormalize.pkl"
+    assert done.json["vecnormalize"] == f"{V2}.vecnormalize.npz"
     assert done.json["episodes"] == expected(model, vec_normalize=statistics)["episodes"]
     assert done.json["episodes"] != expected(model)["episodes"]
     assert "note:" not in done.out
@@ -333,14 +333,24 @@ def test_a_checkpoint_uses_its_own_statistics_where_it_has_some(
 ) -> None:
     run = Path(shutil.copytree(normalised_run, tmp_path / "run"))
     # Our trainings save each checkpoint's own statistics; the Zoo's callback, as for other ids, saves none.
-    saved = sorted(run.glob("rl_model_vecnormalize_*_steps.pkl"))
+    plain, pickled = (
+        sorted(run.glob(pattern), key=lambda file: file.name)
+        for pattern in ("rl_model_*_steps.vecnormalize.npz", "rl_model_vecnormalize_*_steps.pkl")
+    )
     done = evaluate_command(run, FEW, "--checkpoints")
-    assert [one["vecnormalize"] for one in done.json["checkpoints"]] == [file.name for file in saved]
-    assert len(saved) == 2
+    assert [one["vecnormalize"] for one in done.json["checkpoints"]] == [file.name for file in plain]
+    assert len(plain) == len(pickled) == 2
     assert "note:" not in done.out
-    for file in saved:
+    for file in plain:
         file.unlink()
-    done = evaluate_command(run, FEW, "--checkpoints")
+    again = evaluate_command(run, FEW, "--checkpoints --trust")
+    assert [one["vecnormalize"] for one in again.json["checkpoints"]] == [file.name for file in pickled]
+    assert [one["episodes"] for one in again.json["checkpoints"]] == [
+        one["episodes"] for one in done.json["checkpoints"]
+    ]
+    for file in pickled:
+        file.unlink()
+    done = evaluate_command(run, FEW, "--checkpoints --trust")
     assert [one["vecnormalize"] for one in done.json["checkpoints"]] == ["vecnormalize.pkl"] * 2
     assert "note: models without normalisation statistics of their own were given the run's latest" in done.out
 
@@ -348,7 +358,7 @@ def test_a_checkpoint_uses_its_own_statistics_where_it_has_some(
     own = VecNormalize.load(str(run / V2 / "vecnormalize.pkl"), venv)
     own.obs_rms.mean += 0.5
     own.save(str(run / "rl_model_vecnormalize_200_steps.pkl"))
-    first, second = evaluate_command(run, FEW, "--checkpoints").json["checkpoints"]
+    first, second = evaluate_command(run, FEW, "--checkpoints --trust").json["checkpoints"]
     assert first["vecnormalize"] == "rl_model_vecnormalize_200_steps.pkl"
     model = A2C.load(run / "rl_model_200_steps.zip", device="cpu")
     assert first["episodes"] == expected(model, vec_normalize=own)["episodes"]
@@ -396,7 +406,7 @@ def test_a_zip_of_any_algorithm_needs_nothing_but_its_environment(
     assert algorithm_of(read_settings(tmp_path / "model.zip")) == algo
     report = {"model": "model.zip", "step": 0, "vecnormalize": None, **expected(model, env_id)}
     assert evaluate_command(tmp_path / "model.zip", FEW, "--env", env_id).json == report
-    assert evaluate_command(tmp_path / "model.zip", FEW, "--safe --env", env_id).json == report
+    assert evaluate_command(tmp_path / "model.zip", FEW, "--trust --env", env_id).json == report
 
 
 def test_the_environment_of_a_zip_is_v3_unless_said_otherwise(tmp_path: Path, evaluate_command: Evaluate) -> None:
@@ -416,8 +426,9 @@ def test_the_environment_of_a_zip_is_v3_unless_said_otherwise(tmp_path: Path, ev
         ("--every 100", "every=100 thins out the checkpoints: ask for checkpoints too"),
         ("--episodes 0", "n must be an integer >= 1, got 0"),
         ("--first-seed -1", "a task's seed must be an integer >= 0, got -1"),
-        ("--algo nothing", "the algorithm 'nothing' is unknown; valid: a2c,"),
-        ("--algo sac", "as sac: "),
+        ("--trust --algo nothing", "the algorithm 'nothing' is unknown; valid: a2c,"),
+        ("--trust --algo sac", "as sac: "),
+        ("--algo sac", "algo='sac' says how to unpickle a model: it goes with --trust"),
         ("--env Nothing-v0", "unknown environment 'Nothing-v0'"),
         ("--env-kwargs wind", "--env-kwargs wind: write key:value with a Python literal"),
         ("--env-kwargs a:__import__('os')", "--env-kwargs a:__import__('os'): write key:value with a Python literal"),
@@ -446,6 +457,30 @@ def test_a_place_that_cannot_be_written_is_named(v2_run: ShortRun, evaluate_comm
     done = evaluate_command(run, FEW)
     assert done.status == 0
     assert "note: nothing was added to the TensorBoard log" in done.out
+
+
+def test_a_run_without_plain_statistics_needs_trust(
+    normalised_run: Path, evaluate_command: Evaluate, tmp_path: Path
+) -> None:
+    run = Path(shutil.copytree(normalised_run, tmp_path / "run"))
+    trusted = evaluate_command(run, FEW, "--best").json
+    for file in run.glob("*.npz"):
+        file.unlink()
+    refused = evaluate_command(run, FEW)
+    assert (refused.status, len(refused.err.splitlines())) == (2, 1)
+    assert "VecNormalize's statistics are a pickle" in refused.err
+    assert "if you trust its author, load it with --trust" in refused.err
+    assert evaluate_command(run, FEW, "--best --trust").json["vecnormalize"] == "vecnormalize.pkl"
+    assert trusted["vecnormalize"] == "best_model.vecnormalize.npz"
+
+
+@pytest.mark.parametrize("damage", [b"", b"PK", b"\x80\x04K\x01."])
+def test_damaged_plain_statistics_are_named(
+    damage: bytes, normalised_run: Path, evaluate_command: Evaluate, tmp_path: Path
+) -> None:
+    run = Path(shutil.copytree(normalised_run, tmp_path / "run"))
+    (run / f"{V2}.vecnormalize.npz").write_bytes(damage)
+    assert f"cannot read the normalisation statistics {run / V2}.vecnormalize.npz" in evaluate_command(run, FEW).err
 
 
 def test_what_a_run_lacks_is_named(made_run: Callable[..., Path], evaluate_command: Evaluate, tmp_path: Path) -> None:

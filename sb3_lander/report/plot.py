@@ -1,4 +1,4 @@
-"""A picture: drawn for light and for dark pages, with a text that says the same."""
+"""A plot: drawn for light and for dark pages, with a text that says the same."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-__all__ = ["Picture", "Theme", "new_axes"]
+__all__ = ["Plot", "Theme", "new_axes"]
 
 Theme = Literal["light", "dark"]
 
@@ -21,7 +21,7 @@ _INK = {"light": "#222222", "dark": "#e6e6e6"}
 
 
 @dataclass(frozen=True)
-class Picture:
+class Plot:
     """A figure that can be drawn for light and for dark pages."""
 
     name: str
@@ -37,14 +37,14 @@ class Picture:
     """Draws it in the style that is in force."""
 
     def save(self, kind: str, theme: Theme = "light") -> bytes:
-        """Return the picture as a file's content.
+        """Return the plot as a file's content.
 
         :param kind: ``svg`` or ``png``.
         :param theme: For a light or a dark page; the ground is transparent in both.
         """
         out = io.BytesIO()
         with _style(theme):
-            # Without the date, and with fixed ids, the same picture is the same file.
+            # Without the date, and with fixed ids, the same plot is the same file.
             metadata = {"Date": None} if kind == "svg" else None
             self.draw().savefig(out, format=kind, transparent=True, metadata=metadata)
         return out.getvalue()

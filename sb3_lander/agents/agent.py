@@ -1,0 +1,263 @@
+"""Agent: a trained policy with all that it needs to act.
+
+::
+
+    agent = Agent.load("logs/ppo/LunarLanderContinuous-v2_1")
+    env = agent.make_env(render_mode="human")
+    action, _ = agent.predict(env.reset()[0])
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Protocol
+
+import gymnasium as gym
+from gymnasium import spaces
+from stable_baselines3.common.base_class import BaseAlgorithm
+from stable_baselines3.common.type_aliases import PolicyPredictor
+from stable_baselines3.common.vec_env import DummyVecEnv, VecNormalize
+
+from sb3_lander.agents import safe_policy
+from sb3_lander.agents.environment import AgentEnv, EnvWrapper
+from sb3_lander.agents.safe_policy import TRUST, UntrustedError
+from sb3_lander.envs.registration import V3_ID
+from sb3_lander.runs import normalization
+from sb3_lander.runs.archive import read_settings
+from sb3_lander.runs.run import Run, thin_out
+
+__all__ = ["SHIPPED", "Agent", "ObsNormalizer", "load_policy", "shipped_agent"]
+
+SHIPPED = Path(__file__).resolve().parent / "trained"
+"""The agents that ship with the package, in the layout of the Zoo's ``logs``."""
+
+
+class ObsNormalizer(Protocol):
+    """What is needed of SB3's ``VecNormalize``."""
+
+    def normalize_obs(self, obs: Any) -> Any:
+        """Normalise a batch of observations, without changing the statistics."""
+
+
+@dataclass(frozen=True)
+class Agent:
+    """A policy ready to act: its normalisation, its environment, and where it came from."""
+
+    policy: PolicyPredictor
+    """Anything with SB3's ``predict``; a policy of SB3's, on the CPU, where it was loaded."""
+
+    env: AgentEnv
+    """The environment that it sees."""
+
+    vec_normalize: ObsNormalizer | None = None
+    """Statistics for its observations, frozen; None where they are not normalised."""
+
+    step: int = 0
+    """Environment steps that had been taken when it was saved."""
+
+    model: Path | None = None
+    """Its ``.zip``; None if it was not loaded."""
+
+    statistics: Path | None = None
+    """The file of :attr:`vec_normalize`."""
+
+    borrowed: bool = False
+    """Whether the statistics are the run's latest, for lack of the model's own, as the Zoo's ``enjoy
+    --load-checkpoint`` takes them."""
+
+    run: Run | None = None
+    """The run that it belongs to."""
+
+    started: float | None = None
+    """When its training began, in seconds since the epoch; None if unknown."""
+
+    @classmethod
+    def load(cls, path: str | Path, *, best: bool = False, **options: Any) -> Agent:
+        """Load an agent. By default no code of its files runs.
+
+        :param path: A run folder of the RL Zoo, whose final model is taken, or a ``.zip`` of any algorithm of the
+            Zoo. For a ``.zip`` in a run folder the run's settings are heeded.
+        :param best: Take the run's ``best_model.zip`` instead.
+        :param options: ``trust=True`` to load as SB3 does, by unpickling, which can run any code of the files'
+            author; ``env_id`` and ``env_kwargs`` for another environment than the run's
+            (``LunarLanderContinuous-v3`` without a run); ``algo`` to name the algorithm where it is trusted.
+        :raises FileNotFoundError: If there is no such file, or the run has no such model or lacks its statistics.
+        :raises ValueError: If a file is damaged, or the run has settings that cannot be heeded.
+        :raises UntrustedError: If a file holds what only unpickling could read.
+        """
+        path = Path(path)
+        run = Run.of(path)
+        if best and not path.is_dir():
+            raise ValueError(f"{path} is one model: best needs a run folder")
+        loader = _Loader(run, **options)
+        return loader.load(run.model(best=best) if run is not None and path.is_dir() else path)
+
+    @classmethod
+    def load_checkpoints(cls, path: str | Path, *, every: int | None = None, **options: Any) -> Iterator[Agent]:
+        """Return the agents of a run's checkpoints, in the order of their steps, each loaded when it is asked for.
+
+        :param path: The run folder.
+        :param every: Keep only those closest to the multiples of so many steps,
+            see :func:`~sb3_lander.runs.run.thin_out`.
+        :param options: As for :meth:`load`.
+        :raises FileNotFoundError: If it is no run, or has no checkpoints.
+        :raises ValueError: As :meth:`load` does.
+        """
+        path = Path(path)
+        run = Run.of(path)
+        if run is None or not path.is_dir():
+            raise ValueError(f"{path} is one model: checkpoints need a run folder")
+        if not run.checkpoints:
+            raise FileNotFoundError(f"{path} has no checkpoints: train with --save-freq")
+        chosen = run.checkpoints if every is None else thin_out(run.checkpoints, every)
+        loader = _Loader(run, **options)
+        return (loader.load(checkpoint.model) for checkpoint in chosen)
+
+    @classmethod
+    def of(
+        cls,
+        model: BaseAlgorithm | PolicyPredictor,
+        env_id: str,
+        env_kwargs: Mapping[str, Any] | None = None,
+        *,
+        env_wrapper: EnvWrapper | None = None,
+        vec_normalize: ObsNormalizer | None = None,
+    ) -> Agent:
+        """Make an agent of a model that is at hand, such as one that is being trained.
+
+        :param model: An algorithm, whose policy and normalisation are used, or anything with SB3's ``predict``.
+        :param env_id: Its environment.
+        :param env_kwargs: Keyword arguments of ``gym.make``.
+        :param env_wrapper: Put around each environment.
+        :param vec_normalize: Statistics for the observations; the algorithm's own when None.
+        """
+        if isinstance(model, BaseAlgorithm):
+            vec_normalize = model.get_vec_normalize_env() if vec_normalize is None else vec_normalize
+            model = model.policy
+        return cls(model, AgentEnv(env_id, dict(env_kwargs or {}), env_wrapper), vec_normalize)
+
+    @property
+    def env_id(self) -> str:
+        """Id of its environment in gymnasium's registry."""
+        return self.env.env_id
+
+    @property
+    def env_kwargs(self) -> dict[str, Any]:
+        """Keyword arguments of its environment."""
+        return self.env.env_kwargs
+
+    def make_env(self, **env_kwargs: Any) -> gym.Env[Any, Any]:
+        """Make the environment as the agent sees it, see :meth:`~sb3_lander.agents.environment.AgentEnv.make`."""
+        return self.env.make(**env_kwargs)
+
+    def predict(
+        self, observation: Any, state: Any = None, episode_start: Any = None, deterministic: bool = True
+    ) -> tuple[Any, Any]:
+        """Return the action, and the state of a recurrent policy.
+
+        :param observation: As the environment returns it, one or a batch of shape ``(n, *obs_shape)``.
+        :param state: What the last call returned; None at first.
+        :param episode_start: Where an episode begins, shape ``(n,)``.
+        :param deterministic: Take the most likely action.
+        """
+        if self.vec_normalize is not None:
+            observation = self.vec_normalize.normalize_obs(observation)
+        return self.policy.predict(observation, state, episode_start, deterministic)
+
+
+class _Loader:
+    """What the models of one path have in common."""
+
+    def __init__(
+        self,
+        run: Run | None,
+        *,
+        trust: bool = False,
+        algo: str | None = None,
+        env_id: str | None = None,
+        env_kwargs: Mapping[str, Any] | None = None,
+    ) -> None:
+        if algo is not None and not trust:
+            raise ValueError(f"algo={algo!r} says how to unpickle a model: it goes with --trust (trust=True)")
+        self.run, self.trust = run, trust
+        self.algo = algo or (None if run is None else run.algo)
+        self.env = AgentEnv.of(run, env_id, env_kwargs, trust=trust)
+
+    def load(self, model: Path) -> Agent:
+        settings = read_settings(model)
+        file, borrowed = self._statistics_file(model)
+        if self.trust:
+            from sb3_lander.agents import trusted
+
+            policy = trusted.load_policy(model, self.algo or trusted.algorithm_of(settings))
+        else:
+            policy = safe_policy.load_policy(model, settings, None if self.run is None else self._spaces)
+        step, start_time = settings.get("num_timesteps"), settings.get("start_time")
+        return Agent(
+            policy,
+            self.env,
+            None if file is None else self._load_statistics(file),
+            step=step if isinstance(step, int) else 0,
+            model=model,
+            statistics=file,
+            borrowed=borrowed,
+            run=self.run,
+            started=start_time / 1e9 if isinstance(start_time, int) else None,
+        )
+
+    def _statistics_file(self, model: Path) -> tuple[Path | None, bool]:
+        """Return the file of the model's statistics, and whether it is the run's latest for lack of its own."""
+        if (plain := normalization.beside(model)).is_file():
+            return plain, False
+        run = self.run
+        if run is None or not run.normalizes_observations:
+            return None, False
+        own = next((c.vecnormalize for c in run.checkpoints if c.model.name == model.name), None)
+        if own is None and run.vecnormalize is None:
+            raise FileNotFoundError(f"{run.path} normalises its observations, but has no vecnormalize.pkl")
+        return own or run.vecnormalize, own is None and model != run.final_model
+
+    def _load_statistics(self, file: Path) -> VecNormalize:
+        if file.suffix != ".npz" and not self.trust:
+            raise UntrustedError(f"VecNormalize's statistics are a pickle, {file}, which can run any code{TRUST}")
+        venv = DummyVecEnv([self.env.make])
+        try:
+            if file.suffix == ".npz":
+                return normalization.load(file, venv)
+            from sb3_lander.agents import trusted
+
+            return trusted.load_statistics(file, venv)
+        finally:
+            venv.close()
+
+    def _spaces(self) -> tuple[spaces.Space[Any], spaces.Space[Any]]:
+        env = self.env.make()
+        env.close()
+        return env.observation_space, env.action_space
+
+
+def load_policy(path: str | Path) -> PolicyPredictor:
+    """Load a policy without running any code from its file: what :meth:`Agent.load` finds, as it stands.
+
+    :param path: As for :meth:`Agent.load`.
+    :raises ValueError: If it needs normalised observations, which an :class:`Agent` makes.
+    """
+    agent = Agent.load(path)
+    if agent.vec_normalize is not None:
+        raise ValueError(f"{path} normalises its observations: use Agent.load, whose predict does so too")
+    return agent.policy
+
+
+def shipped_agent(algo: str = "ppo") -> Path:
+    """Return the run folder of an agent that ships with the package.
+
+    :param algo: The Zoo's name of its algorithm.
+    :raises ValueError: If none of this algorithm ships.
+    """
+    folder = SHIPPED / algo / f"{V3_ID}_1"
+    if not folder.is_dir():
+        valid = ", ".join(sorted(path.name for path in SHIPPED.iterdir() if path.is_dir()))
+        raise ValueError(f"no agent of {algo!r} ships with the package; valid: {valid}")
+    return folder
