@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import difflib
 import inspect
+import re
 import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass
+from types import ModuleType
 from typing import Any
 
 import gymnasium as gym
@@ -15,17 +17,42 @@ import numpy.typing as npt
 from gymnasium import spaces
 from gymnasium.envs.registration import EnvSpec
 
-__all__ = ["EnvPoolTask"]
+__all__ = ["INSTALL_ENVPOOL", "EnvPoolTask", "import_envpool"]
+
+INSTALL_ENVPOOL = 'pip install "sb3-lander[fast]"'
 
 _ACTION_KEYS = ["env_id", "players.env_id", "action"]
 _OWN_OPTIONS = {"num_envs", "batch_size", "num_threads", "seed", "env_seed", "render_mode"}
+_NO_LIMIT = 2**31 - 1
+_DEBIAN_PACKAGES = "libegl1 libopengl0"
+
+
+def import_envpool() -> ModuleType:
+    """Import envpool.
+
+    :raises ImportError: If it is not installed, or cannot be loaded; the message says what is missing.
+    """
+    try:
+        import envpool
+    except Exception as error:  # whatever fails in a package that is optional, gymnasium can do without it
+        if isinstance(error, ModuleNotFoundError) and error.name == "envpool":
+            reason = f"envpool is not installed: {INSTALL_ENVPOOL}"
+        elif library := re.match(r"(\S+\.so\S*): cannot open shared object file", str(error)):
+            reason = (
+                f"envpool is installed, but the system library {library[1]} is missing: "
+                f"on Debian or Ubuntu, apt-get install {_DEBIAN_PACKAGES}"
+            )
+        else:
+            reason = f"envpool is installed, but importing it fails with {type(error).__name__}: {error}"
+        raise ImportError(reason, name="envpool") from error
+    return envpool
 
 
 @dataclass
 class EnvPoolTask:
     """A task of EnvPool's with Box or Discrete spaces.
 
-    :raises ImportError: If envpool is not installed.
+    :raises ImportError: If envpool is not installed, or cannot be loaded.
     :raises ValueError: If EnvPool lacks the task or one of the options, or its spaces are of another kind.
     """
 
@@ -42,8 +69,7 @@ class EnvPoolTask:
         self.parameters = set(pool_spec._config_keys)
         """Names of what is fixed when a simulator is made."""
         self.max_episode_steps = int(pool_spec.config.max_episode_steps)
-        if self.max_episode_steps < 1:
-            raise ValueError(f"max_episode_steps={self.max_episode_steps}: an episode has at least 1 step")
+        """EnvPool's own limit; 2**31 - 1 where it has none."""
         with warnings.catch_warnings():
             # EnvPool states its bounds in float64, and gymnasium warns that float32 has less precision.
             warnings.simplefilter("ignore", UserWarning)
@@ -61,13 +87,11 @@ class EnvPoolTask:
 
         :param seeds: Each in 0..2**32-1.
         """
-        import envpool
-
         # An episode that ends by itself on the last allowed step is truncated to EnvPool and terminated to
         # gymnasium. So the VecEnv keeps the limit itself, one step before EnvPool's.
-        options = {**self.options, "max_episode_steps": self.max_episode_steps + 1}
+        options = {**self.options, "max_episode_steps": min(self.max_episode_steps + 1, _NO_LIMIT)}
         int32_seeds: npt.NDArray[np.int32] = np.array(seeds, np.uint32).astype(np.int32)
-        return envpool.make_gymnasium(
+        return import_envpool().make_gymnasium(
             self.task_id,
             num_envs=len(seeds),
             num_threads=num_threads,
@@ -76,13 +100,21 @@ class EnvPoolTask:
             **options,
         )
 
+    def copy_actions(self, actions: npt.ArrayLike) -> npt.NDArray[Any]:
+        """Return a copy of the actions as EnvPool takes them.
+
+        :param actions: Shape ``(n_envs, *action_space.shape)``.
+        :raises ValueError: If the action space is Discrete and does not hold all of them.
+        """
+        if isinstance(self.action_space, spaces.Discrete):
+            # EnvPool takes any number, and what it then does is undefined.
+            actions, n = np.asarray(actions), int(self.action_space.n)
+            if actions.dtype.kind not in "iu" or not np.all((actions >= 0) & (actions < n)):
+                raise ValueError(f"actions={actions.tolist()!r}: {self.task_id} takes integers from 0 to {n - 1}")
+        return np.array(actions, self.action_dtype, order="C")
+
     def _pool_spec(self) -> Any:
-        try:
-            import envpool
-        except ImportError as error:
-            raise ImportError(
-                f"EnvPoolVecEnv needs envpool ({error}): pip install sb3-lander[fast]", name="envpool"
-            ) from error
+        envpool = import_envpool()
         tasks = envpool.list_all_envs()
         if self.task_id not in tasks:
             near = difflib.get_close_matches(self.task_id, tasks, n=3)
@@ -94,18 +126,25 @@ class EnvPoolTask:
                 f"env_kwargs: {', '.join(sorted(unknown))} cannot be given; EnvPool's {self.task_id} has "
                 f"{', '.join(sorted(known))}"
             )
+        limit = self.options.get("max_episode_steps", 1)
+        if not isinstance(limit, (int, np.integer)) or not 1 <= limit <= _NO_LIMIT:
+            raise ValueError(f"max_episode_steps={limit!r}: an episode has 1 to {_NO_LIMIT} steps")
         pool_spec = envpool.make_spec(self.task_id, **self.options)
         if pool_spec._action_keys != _ACTION_KEYS or "obs" not in pool_spec._state_keys:
             raise ValueError(f"{self.task_id}: needs one agent with Box or Discrete spaces, not a Dict of them")
         return pool_spec
 
     def _describe_as(self, spec: EnvSpec) -> None:
-        env = spec.make(disable_env_checker=True)
+        try:
+            env = spec.make(disable_env_checker=True)
+        except (ImportError, gym.error.Error):
+            # Gymnasium's version needs a package that is not installed, or is no more; EnvPool's needs neither.
+            return
         self.metadata = env.metadata
         self.parameters |= set(inspect.signature(type(env.unwrapped)).parameters)
         # EnvPool's lander has the smallest positive float as its lower bound: gymnasium's bounds are right.
         for name in ("observation_space", "action_space"):
             own, gymnasiums = getattr(self, name), getattr(env, name)
-            if type(own) is type(gymnasiums) and own.shape == gymnasiums.shape:
+            if isinstance(own, spaces.Box) and isinstance(gymnasiums, spaces.Box) and own.shape == gymnasiums.shape:
                 setattr(self, name, gymnasiums)
         env.close()

@@ -42,7 +42,7 @@ class EnvPoolVecEnv(VecEnv):
     :param env_kwargs: EnvPool's own options of the task, for instance ``max_episode_steps``.
     :param render_mode: None or ``"rgb_array"``.
     :param monitor_dir: Folder for ``0.monitor.csv`` and so on, as SB3's Monitor writes them; None for no log.
-    :raises ImportError: If envpool is not installed.
+    :raises ImportError: If envpool is not installed, or cannot be loaded.
     :raises ValueError: If an argument is out of range, EnvPool lacks the task or an option of ``env_kwargs``,
         or the task's spaces are neither Box nor Discrete.
     """
@@ -132,13 +132,13 @@ class EnvPoolVecEnv(VecEnv):
 
         :param actions: Shape ``(n_envs, *action_space.shape)``; copied.
         :raises RuntimeError: Before the first reset, or while a step is under way.
-        :raises ValueError: If the shape is wrong.
+        :raises ValueError: If the shape is wrong, or a Discrete action is no integer in range.
         """
         if self._pool is None or self._is_stepping:
             raise RuntimeError("step_wait() is due first" if self._is_stepping else "call reset() before step()")
         # A copy, since the threads read it until step_wait; EnvPool's own send() is bypassed with its checks
         # because its Python part takes about a tenth of a step's time.
-        actions = np.array(actions, self._no_action.dtype, order="C")
+        actions = self._task.copy_actions(actions)
         if actions.shape != self._no_action.shape:
             raise ValueError(f"actions of shape {actions.shape}: expected {self._no_action.shape}")
         simulators = self._running
@@ -156,7 +156,10 @@ class EnvPoolVecEnv(VecEnv):
 
         :return: observations ``(n_envs, ...)``, rewards (float32) and dones ``(n_envs,)``, and one new info
             dict for each env.
+        :raises RuntimeError: If no step was started.
         """
+        if not self._is_stepping:
+            raise RuntimeError("step_wait() without step_async(), or after close()")
         state = self._pool._recv()
         self._is_stepping = False
         observations, rewards, terminated, lengths = (state[i] for i in self._state_index)
@@ -215,6 +218,11 @@ class EnvPoolVecEnv(VecEnv):
         for writer in self._writers:
             if writer is not None:
                 writer.close()
+
+    def __getstate__(self) -> dict[str, Any]:
+        if self._pool is not None or any(self._writers):
+            raise TypeError("an EnvPoolVecEnv cannot be copied or pickled once it is reset or has monitor files")
+        return self.__dict__
 
     def get_images(self) -> Sequence[npt.NDArray[np.uint8] | None]:
         """Return an RGB image of each env, shape ``(height, width, 3)``; None for each without a render mode.

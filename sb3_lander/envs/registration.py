@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import os
 import sys
+import warnings
 from typing import Any, SupportsFloat
 
 import gymnasium as gym
+from gymnasium.envs.registration import EnvSpec
+from gymnasium.utils import RecordConstructorArgs
 
 __all__ = ["ENV_IDS", "V2_ID", "V3_ID", "SuccessWrapper", "register_envs", "use_dummy_display_if_headless"]
 
@@ -18,11 +21,14 @@ V3_ID = "LunarLanderContinuous-v3"
 
 ENV_IDS = (V2_ID, V3_ID)
 
+_registered: dict[str, EnvSpec] = {}
+
 
 def register_envs() -> None:
     """Register ``LunarLanderContinuous-v2`` with gymnasium, as the same simulator as v3.
 
-    Safe to call many times; an id that something else already registered is left as it is.
+    Gymnasium's advice to upgrade it to v3 is silenced, because it stands beside v3 on purpose. Safe to call many
+    times; an id that something else already registered is left as it is, and so is the advice.
     """
     if V2_ID not in gym.registry:
         v3 = gym.spec(V3_ID)
@@ -33,6 +39,10 @@ def register_envs() -> None:
             max_episode_steps=v3.max_episode_steps,
             reward_threshold=v3.reward_threshold,
         )
+        _registered[V2_ID] = gym.registry[V2_ID]
+    if gym.registry[V2_ID] is _registered.get(V2_ID):
+        # At every call, because whoever imported us inside warnings.catch_warnings() has lost the filter since.
+        warnings.filterwarnings("ignore", f".*The environment {V2_ID} is out of date", DeprecationWarning)
 
 
 def use_dummy_display_if_headless() -> None:
@@ -44,7 +54,7 @@ def use_dummy_display_if_headless() -> None:
         os.environ.setdefault("SDL_VIDEODRIVER", "dummy")
 
 
-class SuccessWrapper(gym.Wrapper[Any, Any, Any, Any]):
+class SuccessWrapper(gym.Wrapper[Any, Any, Any, Any], RecordConstructorArgs):
     """Set ``info["is_success"]`` on an episode's last step: whether its return was at least ``threshold``.
 
     SB3 turns the flag into ``rollout/success_rate`` and ``eval/success_rate``. Rewards pass unchanged.
@@ -56,7 +66,8 @@ class SuccessWrapper(gym.Wrapper[Any, Any, Any, Any]):
     """
 
     def __init__(self, env: gym.Env[Any, Any], threshold: float | None = None) -> None:
-        super().__init__(env)
+        RecordConstructorArgs.__init__(self, threshold=threshold)
+        gym.Wrapper.__init__(self, env)
         if threshold is None:
             threshold = None if env.spec is None else env.spec.reward_threshold
         if threshold is None:

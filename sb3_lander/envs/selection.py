@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.util
 import inspect
 from typing import Any
 
@@ -23,7 +22,6 @@ SERVED_IDS = (*ENV_IDS, "BipedalWalker-v3", "CartPole-v1", "Pendulum-v1")
 # Gymnasium's own. The RL Zoo, once imported, has put a subclass in its place that differs in one entry of the info.
 _TIME_LIMIT: type = next(cls for cls in TimeLimit.__mro__ if cls.__module__.startswith("gymnasium."))
 _KNOWN_WRAPPERS = {Monitor, OrderEnforcing, PassiveEnvChecker, SuccessWrapper, _TIME_LIMIT}
-_INSTALL = 'pip install "sb3-lander[fast]"'
 
 
 class _StayError(Exception):
@@ -83,8 +81,6 @@ def _move(venv: VecEnv, training: bool | None) -> EnvPoolVecEnv:
     thresholds = {_threshold(chain) for chain in chains}
     if len(thresholds) > 1:
         raise _StayError("the envs have different success thresholds")
-    if importlib.util.find_spec("envpool") is None:
-        raise _StayError(f"envpool is not installed: {_INSTALL}")
     try:
         fast = EnvPoolVecEnv(task_id, venv.num_envs, seed=0, env_kwargs={"max_episode_steps": limits.pop()})
     except ImportError as error:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import copy
+import pickle
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -420,6 +422,58 @@ def test_calls_out_of_order_and_wrong_shapes_are_refused() -> None:
     env.close()
     with pytest.raises(RuntimeError, match="reset"):
         env.step(np.zeros((2, 2)))
+    with pytest.raises(RuntimeError, match=r"step_wait\(\) without step_async\(\), or after close\(\)"):
+        env.step_wait()
+
+
+@pytest.mark.parametrize("actions", [[2, 0], [0, -1], [0.0, 1.0], [True, False], [2**32, 0], [float("nan"), 0]])
+def test_discrete_actions_that_are_no_integers_in_range_are_refused_as_gymnasium_does(actions: list[Any]) -> None:
+    dummy, env = make_vec_env("CartPole-v1", 2, env_kwargs={"render_mode": None}), EnvPoolVecEnv("CartPole-v1", 2)
+    dummy.reset()
+    env.reset()
+    with pytest.raises(AssertionError, match="invalid"):
+        dummy.step(np.array(actions))
+    with pytest.raises(ValueError, match="CartPole-v1 takes integers from 0 to 1"):
+        env.step(np.array(actions))
+    assert env.step(np.array([0, 1]))[0].shape == (2, 4)
+    dummy.close()
+
+
+@pytest.mark.parametrize("copies", [copy.copy, copy.deepcopy, pickle.dumps])
+def test_a_copy_is_made_before_the_first_reset_or_refused(copies: Callable[[Any], Any], tmp_path: Path) -> None:
+    env = EnvPoolVecEnv("CartPole-v1", 2, seed=3)
+    copied = copies(env)
+    if isinstance(copied, bytes):
+        copied = pickle.loads(copied)
+    assert_same(copied.reset(), env.reset())
+    for refused in (env, EnvPoolVecEnv("CartPole-v1", 2, monitor_dir=str(tmp_path))):
+        with pytest.raises(TypeError, match="cannot be copied or pickled once it is reset or has monitor files"):
+            copies(refused)
+        refused.close()
+
+
+@pytest.mark.parametrize("task", ["CliffWalking-v1", "Catch-v0", "Blackjack-v1"])
+def test_a_task_without_a_time_limit_runs_until_its_episodes_end(task: str) -> None:
+    env = EnvPoolVecEnv(task, 3, seed=0)
+    play(env, 100)
+    assert env.max_episode_steps == 2**31 - 1
+
+
+@pytest.mark.parametrize("task", ["HalfCheetah-v4", "Ant-v5", "Hopper-v3"])
+@pytest.mark.filterwarnings("ignore:.*is out of date:DeprecationWarning")
+def test_a_task_that_gymnasium_cannot_make_here_has_envpools_spaces(task: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    import envpool
+
+    monkeypatch.setitem(sys.modules, "mujoco", None)
+    pool_spec = envpool.make_spec(task)
+    env = EnvPoolVecEnv(task, 2, seed=0)
+    assert env.observation_space == pool_spec.gymnasium_observation_space
+    assert env.action_space == pool_spec.gymnasium_action_space
+    assert env.spec is gym.spec(task)
+    seen = play(env, 20)
+    assert seen[-1][0].shape == (2, *env.observation_space.shape)
+    assert seen[-1][0].dtype == env.observation_space.dtype
+    assert not seen[-1][3][0]["TimeLimit.truncated"]
 
 
 @pytest.mark.parametrize(
@@ -437,6 +491,8 @@ def test_calls_out_of_order_and_wrong_shapes_are_refused() -> None:
         ({"env_kwargs": {"enable_wind": True}}, "enable_wind cannot be given.*max_episode_steps"),
         ({"env_kwargs": {"seed": 1}}, "seed cannot be given"),
         ({"env_kwargs": {"max_episode_steps": 0}}, "max_episode_steps=0"),
+        ({"env_kwargs": {"max_episode_steps": 2**31}}, "max_episode_steps=2147483648.*1 to 2147483647 steps"),
+        ({"env_kwargs": {"max_episode_steps": "many"}}, "max_episode_steps='many'"),
     ],
 )
 def test_bad_arguments_are_refused_by_name(arguments: dict[str, Any], message: str) -> None:
@@ -446,7 +502,7 @@ def test_bad_arguments_are_refused_by_name(arguments: dict[str, Any], message: s
 
 def test_a_missing_envpool_is_one_error_that_says_how_to_install_it(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "envpool", None)
-    with pytest.raises(ImportError, match=r"pip install sb3-lander\[fast\]"):
+    with pytest.raises(ImportError, match=r'envpool is not installed: pip install "sb3-lander\[fast\]"'):
         EnvPoolVecEnv(LANDER, 2)
 
 

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import os
 import sys
+from pathlib import Path
 from typing import Any
 
 import gymnasium as gym
 import numpy as np
 import pytest
+from conftest import python
+from gymnasium.utils.env_checker import check_env
 
 from sb3_lander.envs.registration import (
     ENV_IDS,
@@ -106,6 +109,75 @@ def test_the_threshold_is_the_specs_own_by_default() -> None:
     env = SuccessWrapper(gym.make(V3_ID))
     assert env.threshold == 200.0
     env.close()
+
+
+@pytest.mark.parametrize("threshold", [None, 150.0])
+def test_gymnasium_makes_it_again_from_its_spec(threshold: float | None) -> None:
+    env = SuccessWrapper(gym.make(V3_ID), threshold)
+    again = gym.make(env.spec)
+    assert isinstance(again, SuccessWrapper)
+    assert again.threshold == (threshold or 200.0)
+    assert again.spec == env.spec
+    for made in (env, again):
+        made.close()
+
+
+@pytest.mark.filterwarnings("ignore:.*is different from the unwrapped version:UserWarning")
+def test_gymnasiums_environment_checker_passes() -> None:
+    check_env(SuccessWrapper(gym.make(V3_ID)))
+
+
+WARNINGS_OF_MAKING = """
+import warnings
+from multiprocessing import get_context
+
+def made(env_id):
+    with warnings.catch_warnings(record=True) as seen:
+        gym.make(env_id).close()
+    return [str(warning.message) for warning in seen if "out of date" in str(warning.message)]
+
+{first}
+import gymnasium as gym, sb3_lander
+
+if __name__ == "__main__":
+    print("here", made("{env_id}"))
+    with get_context("{method}").Pool(1) as pool:
+        print("there", pool.map(made, ["{env_id}"])[0])
+"""
+
+
+@pytest.mark.parametrize("method", ["spawn", "forkserver", "fork"])
+def test_making_v2_does_not_advise_v3_in_any_process(method: str, tmp_path: Path) -> None:
+    script = tmp_path / "script.py"
+    script.write_text(WARNINGS_OF_MAKING.format(env_id=V2_ID, method=method, first=""))
+    assert python(script, cwd=tmp_path).output.splitlines() == ["here []", "there []"]
+
+
+def test_other_old_ids_are_still_advised_against(tmp_path: Path) -> None:
+    script = tmp_path / "script.py"
+    script.write_text(WARNINGS_OF_MAKING.format(env_id="CartPole-v0", method="spawn", first=""))
+    lines = python(script, cwd=tmp_path).output.splitlines()
+    assert [line.count("CartPole-v0 is out of date") for line in lines] == [1, 1]
+
+
+def test_v2_that_somebody_else_registered_first_is_left_to_gymnasium(tmp_path: Path) -> None:
+    first = f'import gymnasium as gym; gym.register("{V2_ID}", "gymnasium.envs.box2d:LunarLander")'
+    script = tmp_path / "script.py"
+    script.write_text(WARNINGS_OF_MAKING.format(env_id=V2_ID, method="spawn", first=first))
+    lines = python(script, cwd=tmp_path).output.splitlines()
+    assert [line.count("is out of date") for line in lines] == [1, 1]
+
+
+def test_the_silence_outlives_a_first_import_within_catch_warnings(tmp_path: Path) -> None:
+    code = f"""
+import warnings
+with warnings.catch_warnings():
+    import sb3_lander
+import gymnasium, sb3_lander.zoo
+sb3_lander.register_envs()
+gymnasium.make("{V2_ID}").close()
+"""
+    assert "out of date" not in python(cwd=tmp_path, code=code).output
 
 
 def test_an_env_without_a_threshold_is_refused_unless_one_is_given() -> None:

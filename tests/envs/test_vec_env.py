@@ -241,15 +241,33 @@ def test_without_envpool_everything_stays_and_the_line_says_how_to_get_it(
     assert len(play(venv, 150)) >= 2, "the envs that stay are still open"
 
 
-def test_a_broken_envpool_leaves_the_envs_as_they_are(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+@pytest.mark.parametrize(
+    ("failure", "reason"),
+    [
+        (
+            "ImportError('libEGL.so.1: cannot open shared object file: No such file or directory')",
+            "envpool is installed, but the system library libEGL.so.1 is missing: "
+            "on Debian or Ubuntu, apt-get install libegl1 libopengl0",
+        ),
+        (
+            "ModuleNotFoundError('no dm_env', name='dm_env')",
+            "envpool is installed, but importing it fails with ModuleNotFoundError: no dm_env",
+        ),
+        (
+            "RuntimeError('an old numpy')",
+            "envpool is installed, but importing it fails with RuntimeError: an old numpy",
+        ),
+    ],
+)
+def test_an_envpool_that_cannot_be_loaded_leaves_the_envs_as_they_are_and_the_line_says_what_is_missing(
+    failure: str, reason: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    (tmp_path / "envpool.py").write_text("raise ImportError('libGL is missing')")
+    (tmp_path / "envpool.py").write_text(f"raise {failure}")
     monkeypatch.syspath_prepend(tmp_path)
     monkeypatch.delitem(sys.modules, "envpool", raising=False)
     venv = made()
     assert prefer_envpool(venv, training=True) is venv
-    assert "libGL is missing" in the_line(capsys)
+    assert the_line(capsys) == f"Environments: gymnasium DummyVecEnv ({reason})"
     assert len(play(venv, 150)) >= 2
 
 
