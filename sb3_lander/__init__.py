@@ -4,7 +4,8 @@ The modules, from the lowest to the highest; each imports only from those above 
 
     picture          a figure for light and dark pages, with a text that says the same
     machine          what a figure was made on and with
-    lifeline         processes that end with the one that started them
+    parallel         functions over items: processes of this machine, or any executor
+    cluster          a Dask cluster as an executor
     envs             the environment ids, the success flag, rendering without a display
     symmetry         MirrorSymmetry: which observations and actions change sign or place
     flat             all parameters in one tensor, for the optimizer
@@ -48,12 +49,10 @@ The modules, from the lowest to the highest; each imports only from those above 
     recipes          what a benchmark trains and how it watches
     training         one timed training of one recipe
     benchmark        many seeds of many recipes
-    storages         where a study lives: a journal file or PostgreSQL
-    shared_work      pieces of work that any number of processes share out
-    workers          processes that do it, watched
-    shared_benchmark a benchmark that machines share out
     search           what a study searches, and what a trial is worth
-    tuning           the study: its trials and its workers
+    storage          where a study lives, and that one command at a time writes to it
+    study            a study: what it searches, how it chooses, how far it is
+    tuning           the search: its trials, asked for and told by one command
     ranking          its best trials, judged again on fresh seeds
     study_plots      a study as text and pictures
     benchmark_cli    python -m sb3_lander benchmark

@@ -36,13 +36,18 @@ class ClusterError(OSError):
     """Something is wrong with the cluster, not with the work."""
 
 
-def open_executor(cluster: str | None, workers: int = 1) -> ProcessExecutor | ClusterExecutor:
+def open_executor(cluster: str | None, workers: int | None) -> ProcessExecutor | ClusterExecutor:
     """Return what the command line names; a ``with`` that an exception leaves ends what runs on it.
 
     :param cluster: As :class:`ClusterExecutor`; None for processes of this machine.
-    :param workers: How many of those.
+    :param workers: How many of those; 1 when None.
+    :raises ValueError: If both are given.
     """
-    return ProcessExecutor(workers) if cluster is None else ClusterExecutor(cluster)
+    if cluster is None:
+        return ProcessExecutor(1 if workers is None else workers)
+    if workers is not None:
+        raise ValueError(f"the cluster {cluster} knows itself how much it does at a time: leave out the {workers}")
+    return ClusterExecutor(cluster)
 
 
 class ClusterExecutor(Executor):

@@ -17,13 +17,13 @@ import pytest
 import yaml
 from conftest import python, wait_until_gone
 from optuna.trial import TrialState
+from sb3_lander.shared_work import SharedWork
+from sb3_lander.storages import open_store
 
 from sb3_lander import tuning
 from sb3_lander.cli import main
 from sb3_lander.recipes import Recipe
 from sb3_lander.search import Search, make_search
-from sb3_lander.shared_work import SharedWork
-from sb3_lander.storages import open_store
 from sb3_lander.tuning import open_study, trial_seeds, tune
 
 V3 = "LunarLanderContinuous-v3"

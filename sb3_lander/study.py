@@ -1,0 +1,117 @@
+"""A study: what it searches, how it chooses, and how far it is."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import warnings
+import zlib
+from collections.abc import Callable, Iterator
+from dataclasses import asdict, dataclass
+
+import numpy as np
+import optuna
+from optuna.storages import BaseStorage
+from optuna.trial import FrozenTrial, TrialState
+
+from sb3_lander.search import OBJECTIVES, Search
+
+__all__ = ["ERROR", "PRUNERS", "SAMPLERS", "Progress", "open_study", "quiet", "trial_seeds"]
+
+SAMPLERS: dict[str, Callable[[int], optuna.samplers.BaseSampler]] = {
+    # Running trials count as bad ones, so that workers do not all try the same.
+    "tpe": lambda seed: optuna.samplers.TPESampler(seed=seed, constant_liar=True),
+    "random": lambda seed: optuna.samplers.RandomSampler(seed=seed),
+    "qmc": lambda seed: optuna.samplers.QMCSampler(seed=seed),
+}
+"""Optuna's samplers by name, made from a seed."""
+
+PRUNERS: dict[str, Callable[[], optuna.pruners.BasePruner]] = {
+    "median": lambda: optuna.pruners.MedianPruner(n_startup_trials=5),
+    "halving": optuna.pruners.SuccessiveHalvingPruner,
+    "none": optuna.pruners.NopPruner,
+}
+"""Optuna's pruners by name; they judge a trial by the mean over the seeds that it has trained so far."""
+
+_SEARCH = "sb3_lander"
+ERROR = "error"
+"""The user attribute of a trial that failed. Earlier versions failed those of lost workers too, and repeated them."""
+
+
+def trial_seeds(study_name: str, number: int, count: int) -> list[int]:
+    """Return a trial's training seeds, which follow from the study's name and the trial's number.
+
+    They lie above 1,000,000, far from the seeds that benchmarks use.
+    """
+    sequence = np.random.SeedSequence([zlib.crc32(study_name.encode()), number])
+    return [1_000_000 + int(word) % 2**30 for word in sequence.generate_state(count)]
+
+
+@contextlib.contextmanager
+def quiet() -> Iterator[None]:
+    """Keep Optuna from warning of each experimental part that is used on purpose."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
+        yield
+
+
+def open_study(storage: BaseStorage, name: str, search: Search | None = None) -> tuple[optuna.Study, Search]:
+    """Open a study, or make it if ``search`` is given and there is none of the name.
+
+    :return: The study, and what it searches.
+    :raises ValueError: If there is no such study, it is not one of ours, or it searches something else.
+    """
+    known = optuna.study.get_all_study_names(storage)
+    if search is None and name not in known:
+        raise ValueError(f"there is no study {name!r}; there are: {', '.join(known) or 'none'}")
+    if search is None:
+        study = optuna.load_study(study_name=name, storage=storage)
+    else:
+        direction = OBJECTIVES[search.objective]
+        study = optuna.create_study(study_name=name, storage=storage, direction=direction, load_if_exists=True)
+        # A study without anything is what a maker leaves who was killed between these two lines.
+        if not study.user_attrs and not study.get_trials(deepcopy=False) and study.direction.name.lower() == direction:
+            study.set_user_attr(_SEARCH, asdict(search))
+    if _SEARCH not in study.user_attrs:
+        raise ValueError(f"study {name!r} was not made by `sb3_lander tune`: choose another --study")
+    found = Search(**study.user_attrs[_SEARCH])
+    # As the storage gives it back.
+    wanted = {} if search is None else json.loads(json.dumps(asdict(search)))
+    differing = [
+        f"{key} {getattr(found, key)!r:.60}, not {value!r:.60}"
+        for key, value in wanted.items()
+        if value != getattr(found, key)
+    ]
+    if differing:
+        raise ValueError(f"study {name!r} is another search: its {'; its '.join(differing)}: choose another --study")
+    return study, found
+
+
+@dataclass(frozen=True)
+class Progress:
+    """How far a study is."""
+
+    complete: int
+    """Trials that were trained to the end."""
+
+    pruned: int
+    """Trials that were given up early, by the pruner or because their hyperparameters do not work."""
+
+    failed: int
+    """Trials that ended by an error, which is in their user attributes."""
+
+    running: int
+    """Trials under way."""
+
+    @property
+    def total(self) -> int:
+        """Trials that were begun."""
+        return self.complete + self.pruned + self.failed + self.running
+
+    @classmethod
+    def of(cls, trials: list[FrozenTrial]) -> Progress:
+        """Count the trials of a study."""
+        states = [trial.state for trial in trials]
+        failed = sum(trial.state is TrialState.FAIL and ERROR in trial.user_attrs for trial in trials)
+        complete, pruned = states.count(TrialState.COMPLETE), states.count(TrialState.PRUNED)
+        return cls(complete, pruned, failed, states.count(TrialState.RUNNING))
