@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import contextlib
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -42,6 +43,7 @@ def _add_arguments(parser: argparse.ArgumentParser) -> None:
     add("--json", type=Path, metavar="FILE", help="write the report and every episode")
     add("--csv", type=Path, metavar="FILE", help="write a row for each episode")
     add("--processes", type=int, metavar="P", help="worker processes (default: one a core from 300 episodes on)")
+    add("--cluster", metavar="WHERE", help="play on a Dask cluster: its scheduler's address, or --scheduler-file")
     add("--safe", action="store_true", help=argparse.SUPPRESS)  # what it asked for is how every file is loaded now
 
 
@@ -54,6 +56,7 @@ def _run(arguments: argparse.Namespace) -> None:
     from sb3_lander.evaluation.output import Evaluated
     from sb3_lander.evaluation.task import fixed_tasks
     from sb3_lander.evaluation.video import record_extremes
+    from sb3_lander.parallel.cluster import open_executor
 
     options = {"trust": arguments.trust, "algo": arguments.algo, "env_id": arguments.env, "env_kwargs": env_kwargs}
     if arguments.checkpoints:
@@ -63,7 +66,12 @@ def _run(arguments: argparse.Namespace) -> None:
     several = arguments.episodes >= _SEVERAL_PROCESSES_FROM
     processes = (len(usable_cores()) if several else 1) if arguments.processes is None else arguments.processes
     results: list[Evaluated] = []
-    try:
+    with contextlib.ExitStack() as stack:
+        # After Ctrl-C too: the checkpoints that were played to the end are not lost.
+        stack.callback(_hand_over, arguments, results)
+        executor = None
+        if arguments.cluster is not None:
+            executor = stack.enter_context(open_executor(arguments.cluster, arguments.processes))
         for agent in agents:
             assert agent.model is not None
             folder = arguments.video_folder or agent.model.parent / "videos"
@@ -75,14 +83,11 @@ def _run(arguments: argparse.Namespace) -> None:
                 fixed_tasks(agent.env_id, arguments.episodes, **seeds),
                 deterministic=not arguments.stochastic,
                 n_processes=processes,
+                executor=executor,
                 progress=sys.stderr.isatty(),
             )
             videos = record_extremes(agent, report, arguments.video, folder) if arguments.video else {}
             results.append(Evaluated(agent, report, videos))
-    finally:
-        # After Ctrl-C too: the checkpoints that were played to the end are not lost.
-        if results:
-            _hand_over(arguments, results)
 
 
 def _check(arguments: argparse.Namespace) -> None:
@@ -109,6 +114,8 @@ def _hand_over(arguments: argparse.Namespace, results: list[Evaluated]) -> None:
     from sb3_lander.evaluation import output
     from sb3_lander.runs.files import write_text
 
+    if not results:
+        return
     print(output.table(results))
     if any(one.agent.borrowed for one in results):
         print("note: models without normalisation statistics of their own were given the run's latest")

@@ -33,7 +33,7 @@ from sb3_lander.agents.agent import Agent, ObsNormalizer
 from sb3_lander.agents.environment import AgentEnv, EnvWrapper
 from sb3_lander.envs.registration import register_envs
 from sb3_lander.evaluation.report import Episode, EvaluationReport
-from sb3_lander.evaluation.rollout import Player
+from sb3_lander.evaluation.rollout import Rollout
 from sb3_lander.evaluation.task import Task, check_at_least_one
 from sb3_lander.parallel.executors import ProcessExecutor, run
 
@@ -93,7 +93,7 @@ def evaluate(
     threshold = spec.reward_threshold if success_threshold is None else success_threshold
     if threshold is None:
         raise ValueError(f"{task.env_id} declares no reward_threshold: say what is a success, success_threshold=...")
-    player = Player(
+    rollout = Rollout(
         predictor=agent.policy,
         env_spec=spec,
         env_kwargs=dict(task.env_kwargs),
@@ -104,8 +104,8 @@ def evaluate(
         n_envs=n_envs,
         batch_size=batch_size,
     )
-    _check_spaces(agent.policy, player)
-    player = player.settled()
+    _check_spaces(agent.policy, rollout)
+    rollout = rollout.settled()
     # Sorted, so that a report on the same tasks in another order is made in the very same way.
     seeds = sorted(task.seed for task in tasks)
     episodes: list[Episode] = []
@@ -117,10 +117,10 @@ def evaluate(
             bar.update()
 
         if executor is None and n_processes == 1:
-            player.play(seeds, collect)
+            rollout.play(seeds, collect)
         else:
             executor = executor or stack.enter_context(ProcessExecutor(n_processes))
-            for episode in _play_on(executor, getattr(executor, "workers", n_processes) or 1, player, seeds):
+            for episode in _play_on(executor, getattr(executor, "workers", n_processes) or 1, rollout, seeds):
                 collect(episode)
     return EvaluationReport(
         env_id=task.env_id,
@@ -170,27 +170,28 @@ def _find_spec(env_id: str) -> EnvSpec:
         raise ValueError(f"unknown environment {env_id!r}: {error}") from error
 
 
-def _check_spaces(model: object, player: Player) -> None:
+def _check_spaces(model: object, rollout: Rollout) -> None:
     """Compare what the model was built for with what it will meet."""
     try:
-        env, _ = player.make_env()
+        env, _ = rollout.make_env()
     except (gym.error.Error, TypeError, AssertionError) as error:
-        raise ValueError(f"cannot make {player.env_spec.id} with {player.env_kwargs}: {error}") from error
+        raise ValueError(f"cannot make {rollout.env_spec.id} with {rollout.env_kwargs}: {error}") from error
     env.close()
-    if player.normalizer is not None and not hasattr(player.normalizer, "normalize_obs"):
-        raise ValueError(f"vec_normalize must be a VecNormalize, got {player.normalizer!r}")
+    if rollout.normalizer is not None and not hasattr(rollout.normalizer, "normalize_obs"):
+        raise ValueError(f"vec_normalize must be a VecNormalize, got {rollout.normalizer!r}")
     # Bounds of observations have moved between gymnasium's releases without any effect on a model.
-    for name, part in (("the model does", model), ("the normalisation statistics do", player.normalizer)):
+    for name, part in (("the model does", model), ("the normalisation statistics do", rollout.normalizer)):
         observed = getattr(part, "observation_space", None)
         if observed is not None and not _same_shape(observed, env.observation_space):
             raise ValueError(
-                f"{name} not fit {player.env_spec.id}: {observed} was observed in training, "
+                f"{name} not fit {rollout.env_spec.id}: {observed} was observed in training, "
                 f"the environment shows {env.observation_space}"
             )
     acted = getattr(model, "action_space", None)
     if acted is not None and acted != env.action_space:
         raise ValueError(
-            f"the model does not fit {player.env_spec.id}: it acts in {acted}, the environment takes {env.action_space}"
+            f"the model does not fit {rollout.env_spec.id}: it acts in {acted}, "
+            f"the environment takes {env.action_space}"
         )
 
 
@@ -207,15 +208,15 @@ def _same_shape(theirs: spaces.Space[Any], ours: spaces.Space[Any]) -> bool:
     return theirs.shape == ours.shape or (is_image_space(ours) and VecTransposeImage.transpose_space(ours) == theirs)
 
 
-def _play(player: bytes, seeds: Sequence[int]) -> list[Episode]:
+def _play(rollout: bytes, seeds: Sequence[int]) -> list[Episode]:
     episodes: list[Episode] = []
-    cloudpickle.loads(player).play(seeds, episodes.append)
+    cloudpickle.loads(rollout).play(seeds, episodes.append)
     return episodes
 
 
-def _play_on(executor: Executor, workers: int, player: Player, seeds: Sequence[int]) -> Iterator[Episode]:
+def _play_on(executor: Executor, workers: int, rollout: Rollout, seeds: Sequence[int]) -> Iterator[Episode]:
     """Play in portions small enough that no worker is left waiting for another."""
-    portion = max(player.n_envs, math.ceil(len(seeds) / (4 * workers)))
-    sent = cloudpickle.dumps(player)
+    portion = max(rollout.n_envs, math.ceil(len(seeds) / (4 * workers)))
+    sent = cloudpickle.dumps(rollout)
     for _, future in run(executor, _play, [(sent, seeds[i : i + portion]) for i in range(0, len(seeds), portion)]):
         yield from future.result()

@@ -4,7 +4,7 @@ Three things could leak from one episode into another, and the lander is chaotic
 of each. What an environment keeps over a reset: so every task gets a fresh instance. The random numbers of a
 stochastic policy: so its episodes are played one after another, each from its own seed. The rounding of
 float32 products, which depends on the numbers of rows and of threads: so ``predict`` always gets the same
-number of rows, on one thread, after :meth:`Player.settled` has tried that a row's place does not matter.
+number of rows, on one thread, after :meth:`Rollout.settled` has tried that a row's place does not matter.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ from sb3_lander.agents.agent import ObsNormalizer
 from sb3_lander.evaluation.outcome import FlightRecorder, Outcome
 from sb3_lander.evaluation.report import Episode
 
-__all__ = ["Player"]
+__all__ = ["Rollout"]
 
 
 def _buffer(space: spaces.Space[Any], rows: int) -> Any:
@@ -75,7 +75,7 @@ class _Group:
 
 
 @dataclass
-class Player:
+class Rollout:
     """Plays tasks of one environment with one model; cloudpickle can send it to another process."""
 
     predictor: PolicyPredictor
@@ -176,8 +176,8 @@ class Player:
             touchdown_distance=recorder.touchdown_distance,
         )
 
-    def settled(self) -> Player:
-        """Return this player, with one row at a time where the place in a full batch would matter.
+    def settled(self) -> Rollout:
+        """Return this rollout, with one row at a time where the place in a full batch would matter.
 
         Matrix libraries may round the rows of one product differently. Measured with 32 rows (torch 2.13, MKL,
         AVX2): only in layers of at most 11 outputs whose number of inputs is no multiple of 4, such as

@@ -26,7 +26,7 @@ from stable_baselines3.common.vec_env import DummyVecEnv, VecNormalize
 
 from sb3_lander.evaluation.evaluator import evaluate
 from sb3_lander.evaluation.report import Episode, EvaluationReport
-from sb3_lander.evaluation.rollout import Player
+from sb3_lander.evaluation.rollout import Rollout
 from sb3_lander.evaluation.task import Task, fixed_tasks
 
 V3 = "LunarLanderContinuous-v3"
@@ -505,5 +505,5 @@ def test_a_failing_environment_fails_the_evaluation_in_a_worker_too() -> None:
 def test_the_player_that_is_sent_to_a_worker_holds_the_policy_only(ppo: BaseAlgorithm) -> None:
     import cloudpickle
 
-    player = Player(ppo.policy, gym.spec(V3), {}, 200.0)
-    assert len(cloudpickle.dumps(player)) < 500_000
+    rollout = Rollout(ppo.policy, gym.spec(V3), {}, 200.0)
+    assert len(cloudpickle.dumps(rollout)) < 500_000
