@@ -23,6 +23,7 @@ from stable_baselines3.common.vec_env import VecEnv
 from sb3_lander.callbacks.checkpoint import CheckpointCallback
 from sb3_lander.callbacks.eval_callback import WholeEvalCallback
 from sb3_lander.callbacks.periodic import PeriodicCallback
+from sb3_lander.envs.processes import PRELOADED, prepare_processes
 from sb3_lander.runs import entries
 from sb3_lander.runs.archive import check_whole
 from sb3_lander.runs.files import write_whole
@@ -142,6 +143,7 @@ class LanderExperimentManager(ExperimentManager):
 
     def create_envs(self, n_envs: int, eval_env: bool = False, no_log: bool = False) -> VecEnv:
         """Create the environments as the Zoo does; EnvPool serves only those for training, logged or not."""
+        prepare_processes(("rl_zoo3.exp_manager", *PRELOADED))
         manager = copy.copy(self)  # trials run in parallel threads and share this object
         manager.vec_env_wrapper = self._vec_env_wrappers.get(not eval_env, self.vec_env_wrapper)
         return ExperimentManager.create_envs(manager, n_envs, eval_env, no_log)
