@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import inspect
 import math
+import sys
 import warnings
 from pathlib import Path
 from typing import Any
@@ -32,17 +33,18 @@ from sb3_lander.zoo import checks
 
 __all__ = ["LanderExperimentManager"]
 
-_OUR_VEC_WRAPPERS = ("sb3_lander.envs.", "sb3_lander.envs.selection.")
+_OUR_VEC_WRAPPERS = ("sb3_lander.envs.prefer_envpool", "sb3_lander.vec_env.prefer_envpool")
 
 
 class LanderExperimentManager(ExperimentManager):
     """The Zoo's ``ExperimentManager`` with this package's files, which finds mistakes before they cost a run.
 
-    It differs from its base in six ways. Without ``--conf-file`` it reads this package's YAML. It checks an
+    It differs from its base in seven ways. Without ``--conf-file`` it reads this package's YAML. It checks an
     entry before anything is written. A tuning trial keeps the entry's other ``policy_kwargs``, in the search
     and in ``--trial-id``. EnvPool is told which environments are for training. Every model is saved whole, see
-    :mod:`sb3_lander.runs.files`. And torch runs on one thread
-    unless ``--num-threads`` says otherwise, because these networks are too small to share between threads.
+    :mod:`sb3_lander.runs.files`. The episodes of an evaluation are played side by side, unless ``--n-eval-envs`` says
+    otherwise. And torch runs on one thread unless ``--num-threads`` says otherwise, because these networks are too
+    small to share between threads.
 
     :param args: The parsed command line, which the Zoo saves with the run.
     :param algo: The Zoo's name of the algorithm.
@@ -56,6 +58,8 @@ class LanderExperimentManager(ExperimentManager):
         super().__init__(args, algo, env_id, *rest, **kwargs)
         if given.get("config") is None and algo in entries.config_names():
             self.config = str(entries.default_config(algo))
+        if not any(word.startswith("--n-eval-envs") for word in sys.argv):
+            self.n_eval_envs = max(self.n_eval_envs, self.n_eval_episodes)
         if self.trial_id is not None:
             self.trial_id = _TrialId(self.trial_id)
         self._vec_env_wrappers: dict[bool, Any] = {}
