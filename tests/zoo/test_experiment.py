@@ -14,6 +14,7 @@ import torch
 import yaml
 from rl_zoo3.exp_manager import ExperimentManager
 from stable_baselines3 import PPO
+from stable_baselines3.common.callbacks import EvalCallback
 from stable_baselines3.common.vec_env import DummyVecEnv, SubprocVecEnv, VecEnv
 
 from sb3_lander.runs.entries import default_config
@@ -60,6 +61,18 @@ def training_env(made: LanderExperimentManager) -> VecEnv:
     env = results[0].get_env()
     assert env is not None
     return env
+
+
+@pytest.mark.parametrize(("command", "envs"), [("", 3), ("--n-eval-envs 2", 2), ("--n-eval-envs=1", 1)])
+def test_the_episodes_of_an_evaluation_are_played_side_by_side_unless_told_otherwise(
+    command: str, envs: int, manager: Callable[..., LanderExperimentManager], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("sys.argv", ["train", *command.split()])
+    asked = {"n_eval_envs": envs} if command else {}
+    made = manager(n_eval_episodes=3, eval_freq=64, n_timesteps=64, **asked)
+    training_env(made).close()
+    (callback,) = [c for c in made.callbacks if isinstance(c, EvalCallback)]
+    assert callback.eval_env.num_envs == envs
 
 
 def test_subproc_really_uses_subprocesses(manager: Callable[..., LanderExperimentManager]) -> None:
