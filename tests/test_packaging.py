@@ -79,7 +79,24 @@ def _further_packages() -> str:
     return "\n".join(path for path in sys.path if path.endswith("site-packages") and path != own) + "\n"
 
 
-def test_the_command_that_ci_runs_is_the_readmes() -> None:
-    command = "bash scripts/test.sh"
+@pytest.mark.parametrize(
+    "command",
+    [
+        'python3 -m venv .venv && . .venv/bin/activate && pip install -e ".[fast]" && '
+        "python -m rl_zoo3.train --algo ppo --env LunarLanderContinuous-v2",
+        "bash scripts/test.sh",
+    ],
+)
+def test_the_commands_that_ci_runs_are_the_readmes(command: str) -> None:
     assert command in (REPO / ".ci/run").read_text()
     assert command in (REPO / "README.md").read_text()
+
+
+def test_the_oldest_versions_are_the_lower_bounds_of_the_requirements() -> None:
+    done = subprocess.run(
+        [sys.executable, REPO / "scripts/oldest_versions.py"], capture_output=True, text=True, check=True
+    )
+    lines = done.stdout.splitlines()
+    assert "rl-zoo3==2.9.1" in lines  # of "rl-zoo3>=2.9.1,<3"
+    assert "envpool==1.2.5" in lines  # of an extra
+    assert not [line for line in lines if line.startswith("types-")]  # without a bound
