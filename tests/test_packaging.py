@@ -8,6 +8,7 @@ import sys
 import sysconfig
 import venv
 import zipfile
+from importlib import metadata
 from pathlib import Path
 
 import pytest
@@ -79,7 +80,25 @@ def _further_packages() -> str:
     return "\n".join(path for path in sys.path if path.endswith("site-packages") and path != own) + "\n"
 
 
-def test_the_command_that_ci_runs_is_the_readmes() -> None:
-    command = "bash scripts/test.sh"
+@pytest.mark.parametrize(
+    "command",
+    [
+        'python3 -m venv .venv && . .venv/bin/activate && pip install -e ".[fast]" && '
+        "python -m rl_zoo3.train --algo ppo --env LunarLanderContinuous-v2",
+        "bash scripts/test.sh",
+    ],
+)
+def test_the_commands_that_ci_runs_are_the_readmes(command: str) -> None:
     assert command in (REPO / ".ci/run").read_text()
     assert command in (REPO / "README.md").read_text()
+
+
+def test_the_oldest_versions_are_the_lower_bounds_of_the_requirements() -> None:
+    command = [sys.executable, REPO / "scripts/oldest_versions.py"]
+    lines = subprocess.run(command, capture_output=True, text=True, check=True).stdout.splitlines()
+    names = {line.split("==")[0] for line in lines}
+    assert {"torch", "rl-zoo3", "envpool", "onnx"} <= names
+    assert "types-PyYAML" not in names  # it has no bound
+    stated = metadata.requires("sb3-lander")
+    (torch,) = (line for line in lines if line.startswith("torch=="))
+    assert torch.replace("==", ">=") in (stated or [])

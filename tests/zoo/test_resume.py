@@ -51,6 +51,19 @@ def test_twenty_kills_cost_a_run_nothing_but_time(tmp_path: Path) -> None:
     assert len(commands) >= 2
 
 
+def test_a_run_killed_in_its_very_last_evaluation_gets_it_and_its_last_model(v2_run: ShortRun, tmp_path: Path) -> None:
+    run = tmp_path / "logs" / "ppo" / "LunarLanderContinuous-v2_1"
+    shutil.copytree(v2_run.folder, run)
+    (run / "LunarLanderContinuous-v2.zip").unlink()
+    (run / "best_model.zip").unlink()
+    with np.load(run / "evaluations.npz") as stored:
+        np.savez(run / "evaluations.npz", **{name: stored[name][:1] for name in stored.files})
+    done = python(f"-m sb3_lander resume {run}", cwd=tmp_path)
+    assert done.status == 0, done.output
+    assert np.load(run / "evaluations.npz")["timesteps"].tolist() == [8192, 16384]
+    assert PPO.load(run / "LunarLanderContinuous-v2.zip").num_timesteps == 16384
+
+
 def test_a_run_that_has_ended_is_refused(v2_run: ShortRun, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["resume", str(v2_run.folder)]) == 2
     assert "has reached its budget" in capsys.readouterr().err
