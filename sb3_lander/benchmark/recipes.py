@@ -81,7 +81,10 @@ class Measurement:
     """Environment to train and to be evaluated on."""
 
     targets: tuple[float, ...] = (200.0, 250.0)
-    """Mean returns over 100 fixed tasks whose first time is recorded."""
+    """Mean returns over 100 fixed tasks whose time is recorded."""
+
+    hold: float = 0.1
+    """For which share of its steps a target must hold, see :class:`~sb3_lander.benchmark.target.Target`."""
 
     eval_every: int = 4096
     """Environment steps between two evaluations until every target is reached."""
@@ -113,6 +116,8 @@ class Measurement:
     def __post_init__(self) -> None:
         if self.evaluate_on not in ("gymnasium", "envpool"):
             raise ValueError(f"evaluate_on={self.evaluate_on!r} must be 'gymnasium' or 'envpool'")
+        if not 0.0 <= self.hold < 1.0:
+            raise ValueError(f"hold={self.hold} must be a share of the steps, at least 0 and below 1")
 
     def for_recipe(self, recipe: Recipe) -> Measurement:
         """Return how this recipe is watched.

@@ -172,7 +172,9 @@ def summary(results: Mapping[str, Any], baseline: str | None = None) -> dict[str
     :return: Per recipe: ``seeds``, ``solved`` (per target the number of seeds), ``steps`` and ``seconds`` (per target
         the median), ``worst_seconds``, ``speedup`` (per target, with a baseline), ``steps_per_second`` and
         ``steps_per_second_with_evaluations`` (the Zoo's own), and, where final reports were made, ``final_iqm``,
-        ``final_mean`` and ``length`` (interquartile means over seeds) and ``success_rate`` (the mean over seeds).
+        ``final_mean`` and ``length`` (interquartile means over seeds), ``success_rate`` (the mean over seeds),
+        ``finished_seconds`` (the median of the whole trainings), and the worst seed's ``worst_final`` and
+        ``worst_success``.
     """
     targets = [f"{target:g}" for target in results["measurement"]["targets"]]
     table: dict[str, dict[str, Any]] = {}
@@ -194,6 +196,9 @@ def summary(results: Mapping[str, Any], baseline: str | None = None) -> dict[str
             row[figure] = median([run[figure] for run in runs])
         finals = [run["final"] for run in runs if run["final"]]
         if finals:
+            row["finished_seconds"] = median([run["seconds"] for run in runs])
+            row["worst_final"] = min(final["mean_return"] for final in finals)
+            row["worst_success"] = min(final["success_rate"] for final in finals)
             row["final_iqm"] = iqm([final["iqm_return"] for final in finals])
             row["final_mean"] = iqm([final["mean_return"] for final in finals])
             row["success_rate"] = mean([final["success_rate"] for final in finals])
@@ -210,7 +215,7 @@ def table(results: Mapping[str, Any], baseline: str | None = None) -> str:
     for t in targets:
         head += [f"solved {t}", f"steps to {t} (thousands)", f"seconds to {t}", "worst"]
         head += [f"times faster to {t}"] if baseline else []
-    head += ["steps/s", "final return", "success %", "length"]
+    head += ["steps/s", "finished in s", "final return", "worst", "success %", "worst", "length"]
     lines = []
     for name, row in rows.items():
         cells = [name, str(row["seeds"])]
@@ -220,9 +225,10 @@ def table(results: Mapping[str, Any], baseline: str | None = None) -> str:
         cells += [f"{row['steps_per_second'].value:,.0f}"]
         if "final_iqm" in row:
             rate: Interval = row["success_rate"]
-            cells += [str(row["final_iqm"]), f"{100 * rate.value:.2f}", f"{row['length'].value:.0f}"]
+            cells += [f"{row['finished_seconds'].value:.1f}", str(row["final_iqm"]), f"{row['worst_final']:.1f}"]
+            cells += [f"{100 * rate.value:.2f}", f"{100 * row['worst_success']:.1f}", f"{row['length'].value:.0f}"]
         else:
-            cells += ["", "", ""]
+            cells += [""] * 6
         lines.append(cells)
     return markdown(head, lines)
 

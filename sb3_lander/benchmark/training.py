@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import contextlib
 import io
+import math
 import os
 import tempfile
 import time
@@ -20,6 +21,7 @@ from stable_baselines3.common.callbacks import BaseCallback, CallbackList, EvalC
 from stable_baselines3.common.evaluation import evaluate_policy
 
 from sb3_lander.benchmark.recipes import Measurement, Recipe
+from sb3_lander.benchmark.target import Target
 from sb3_lander.envs.cores import usable_cores
 from sb3_lander.evaluation import EvaluationReport, evaluate, fixed_tasks
 from sb3_lander.parallel.executors import shares_cores
@@ -45,13 +47,13 @@ _FAULTS = (AssertionError, ValueError, FloatingPointError)
 
 
 class _Watch(BaseCallback):
-    """Evaluates between updates with the clock stopped, and notes when each target is first reached."""
+    """Evaluates between updates with the clock stopped, and notes when each target is reached."""
 
     def __init__(self, measurement: Measurement, budget: int) -> None:
         super().__init__()
         self.measurement = measurement
         self.curve: list[dict[str, float]] = []
-        self.solved: dict[str, dict[str, float]] = {}
+        self._targets = [Target(value, measurement.hold) for value in measurement.targets]
         self._tasks = fixed_tasks(measurement.env_id, SOLVING_TASKS)
         has_curve = measurement.curve_points > 0 and measurement.evaluate_on == "gymnasium"
         self._curve_every = budget // measurement.curve_points if has_curve else budget + 1
@@ -69,8 +71,13 @@ class _Watch(BaseCallback):
         """Return the training's time so far without any evaluation, ours or the Zoo's."""
         return time.perf_counter() - self._start - self._stopped - self.zoo_evaluations["seconds"]
 
+    @property
+    def solved(self) -> dict[str, dict[str, float]]:
+        """By target: the steps and seconds until it was reached; absent where it was not."""
+        return {f"{target.value:g}": target.reached for target in self._targets if target.reached}
+
     def _open_targets(self) -> list[float]:
-        return [t for t in self.measurement.targets if f"{t:g}" not in self.solved]
+        return [target.value for target in self._targets if target.reached is None]
 
     def _on_rollout_end(self) -> None:
         self._rollout_ended = time.perf_counter()
@@ -104,11 +111,12 @@ class _Watch(BaseCallback):
             mean_return = self._mean_on_envpool(min(open_targets))
         else:
             report = self._report(None if for_curve else min(open_targets))
-            if report is None:
-                return
-            mean_return = report.mean_return
-            self.curve.append({**point, "mean_return": round(mean_return, 3), "success_rate": report.success_rate})
-        self.solved.update({f"{target:g}": point for target in open_targets if mean_return >= target})
+            mean_return = -math.inf if report is None else report.mean_return
+            if report is not None:
+                looked = {"mean_return": round(mean_return, 3), "success_rate": report.success_rate}
+                self.curve.append({**point, **looked})
+        for target in self._targets:
+            target.look(point, mean_return)
 
     def _mean_on_envpool(self, target: float) -> float:
         """Return the mean over EnvPool's episodes, of which the first few tell whether the others are needed."""

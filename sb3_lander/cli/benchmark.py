@@ -24,6 +24,7 @@ def _add_arguments(parser: argparse.ArgumentParser) -> None:
     add("--first-seed", type=int, default=1000, help="first seed; tuning used seeds below 1000 (default: %(default)s)")
     add("--budget", type=int, default=None, help="environment steps (default: the recipe's own n_timesteps)")
     add("--targets", type=float, nargs="+", default=[200.0, 250.0], help="mean returns to reach (default: 200 250)")
+    add("--hold", type=float, default=0.1, help="share of its steps for which a target must hold (default: 0.1)")
     add("--until-solved", action="store_true", help="end a training once it has reached every target")
     add(
         "--steps-limit",
@@ -46,6 +47,7 @@ def _run(arguments: argparse.Namespace) -> None:
     measurement = Measurement(
         env_id=arguments.env,
         targets=tuple(arguments.targets),
+        hold=arguments.hold,
         eval_every=arguments.eval_every,
         budget=arguments.budget,
         until_solved=arguments.until_solved,

@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 import time
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -19,11 +20,12 @@ from sb3_lander.__main__ import main
 from sb3_lander.benchmark import runner as benchmark
 from sb3_lander.benchmark import training
 from sb3_lander.benchmark.recipes import Measurement, Recipe
+from sb3_lander.benchmark.target import Target
 
 TINY = {"n_envs": 4, "n_steps": 64, "batch_size": 64, "n_epochs": 1, "n_timesteps": 512}
 """Changes that make a training of any entry take a second."""
 GAMMAS = {"near": 0.9, "far": 0.999}
-QUICK = Measurement(targets=(-1e6, 1e6), eval_every=256, curve_points=1, final_episodes=3)
+QUICK = Measurement(targets=(-1e6, 1e6), hold=0.0, eval_every=256, curve_points=1, final_episodes=3)
 
 
 @pytest.fixture(autouse=True)
@@ -45,7 +47,8 @@ def test_a_recipe_that_does_not_exist_is_told_before_the_missing_file(
 
 def test_a_search_evaluates_on_envpool_and_ends_at_its_limit(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(training, "_SEARCH_SCREENINGS", ((2, 80.0), (4, 0.0)))
-    search = Measurement(targets=(-1e6, 1e6), evaluate_on="envpool", eval_every=256, steps_limit=700, final_episodes=0)
+    watched = {"hold": 0.0, "eval_every": 256, "steps_limit": 700, "final_episodes": 0}
+    search = Measurement(targets=(-1e6, 1e6), evaluate_on="envpool", **watched)
     result = training.train(Recipe("tiny", changes={**TINY, "n_timesteps": 2048}), 3, search)
     assert {target: reached["steps"] for target, reached in result["solved"].items()} == {"-1e+06": 256}
     # Ends at the first step beyond the limit; the schedules stretch over the whole budget.
@@ -105,8 +108,44 @@ def test_the_clock_stops_while_the_policy_is_evaluated(monkeypatch: pytest.Monke
     assert result["seconds"] <= clock() - start
 
 
+@pytest.mark.parametrize(
+    ("returns", "reached"),
+    [
+        ([150, 210, 220, 230], 20.0),  # the look at 30 is more than a tenth later, and holds too
+        ([210, 190, 205, 230], 30.0),  # the first was a lucky crossing
+        ([150, 160, 170, 210], None),  # nothing shows that the last one would have held
+        ([210, 199, 210, 199], None),
+        ([200, 200, 100, 100], 10.0),  # what comes later does not count
+    ],
+)
+def test_a_target_is_reached_when_looks_hold_it_for_a_tenth_of_its_steps(
+    returns: list[float], reached: float | None
+) -> None:
+    target = Target(200.0, 0.1)
+    for steps, value in zip((10.0, 20.0, 30.0, 40.0), returns, strict=True):
+        target.look({"steps": steps, "seconds": steps / 10}, value)
+    assert target.reached == (None if reached is None else {"steps": reached, "seconds": reached / 10})
+
+
+def test_looks_within_the_tenth_must_hold_too() -> None:
+    target = Target(200.0, 0.1)
+    for steps, value in ((100.0, 201.0), (105.0, 199.0), (110.0, 201.0), (120.0, 202.0), (121.0, 203.0)):
+        target.look({"steps": steps}, value)
+    assert target.reached == {"steps": 110.0}
+
+
+def test_a_target_must_hold_in_a_real_training(monkeypatch: pytest.MonkeyPatch) -> None:
+    held = training.train(Recipe("tiny", changes={**TINY, "n_timesteps": 1024}), 3, replace(QUICK, hold=0.1))
+    # The looks at 256 and 512 hold; the training has no third one to need.
+    assert held["solved"]["-1e+06"]["steps"] == 256
+    short = training.train(Recipe("tiny", changes=TINY), 3, replace(QUICK, hold=0.1))
+    assert short["solved"] == {}
+    with pytest.raises(ValueError, match=r"hold=1\.0 must be a share of the steps"):
+        Measurement(hold=1.0)
+
+
 def test_until_solved_ends_the_training_at_the_last_target() -> None:
-    quick = Measurement(targets=(-1e6,), eval_every=1, final_episodes=0, until_solved=True)
+    quick = Measurement(targets=(-1e6,), hold=0.0, eval_every=1, final_episodes=0, until_solved=True)
     result = training.train(Recipe("tiny", changes=TINY), 3, quick)
     assert result["steps"] < 512
     assert result["budget"] == 512
@@ -161,7 +200,7 @@ def write_recipes(folder: Path) -> Path:
 
 def test_the_command_alternates_goes_on_after_a_kill_and_repeats_nothing(tmp_path: Path) -> None:
     arguments = ["benchmark", str(write_recipes(tmp_path)), "--seeds", "2", "--out", str(tmp_path / "out.json")]
-    arguments += ["--targets", "-1000000", "--final-episodes", "2", "--until-solved"]
+    arguments += ["--targets", "-1000000", "--final-episodes", "2", "--hold", "0", "--until-solved"]
     process = subprocess.Popen([sys.executable, "-m", "sb3_lander", *arguments], start_new_session=True)
     deadline = time.monotonic() + 120
     while not (tmp_path / "out.json").exists() and time.monotonic() < deadline:
@@ -195,6 +234,7 @@ def made_up_results() -> dict[str, Any]:
             "recipe": name,
             "seed": seed,
             "solved": solved,
+            "seconds": 40.0 + seed,
             "steps_per_second": 1e4,
             "final": final,
             "steps_per_second_with_evaluations": 9e3,
@@ -213,6 +253,8 @@ def test_the_summary_holds_medians_ratios_and_the_worst_seed() -> None:
     assert summary["slow"]["worst_seconds"]["200"] == math.inf
     assert summary["slow"]["solved"]["200"] == 4
     assert summary["fast"]["final_iqm"].value == pytest.approx((282 + 283 + 284) / 3)
+    assert summary["fast"]["finished_seconds"].value == 43.0
+    assert (summary["fast"]["worst_final"], summary["fast"]["worst_success"]) == (280.0, 0.99)
 
 
 def test_the_table_has_a_row_for_each_recipe_and_as_many_cells_as_its_head() -> None:
