@@ -2,10 +2,10 @@
 
 The rooms, from the ground up; a module imports only from its own room and those before it::
 
-    parallel     one module: a function over items, on processes of this machine or of a cluster
     envs         the ids, the success flag, vectorised environments, and which is used when
     policies     SeparateActorCriticPolicy, its networks, mirror symmetry
     runs         what lies on disk: the Zoo's run folder, a model's zip, YAML entries, whole files
+    parallel     a function over items, on processes of this machine or on a Dask cluster
     agents       Agent: a policy ready to act; loading it safely; ONNX; the agents that ship
     evaluation   fixed tasks, rollouts, EvaluationReport, videos, statistics
     callbacks    what acts during a training

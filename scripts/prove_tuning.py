@@ -25,11 +25,11 @@ from typing import Any
 import optuna
 import yaml
 from optuna.trial import TrialState
+from sb3_lander.shared_work import ITEM, earlier_attempts
+from sb3_lander.storages import open_store
 
 from sb3_lander.benchmark.recipes import Recipe
 from sb3_lander.runs.provenance import machine
-from sb3_lander.tuning.shared_work import ITEM, earlier_attempts
-from sb3_lander.tuning.storage import open_store
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "tests"))
 from postgres import Server

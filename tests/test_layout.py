@@ -34,10 +34,10 @@ def imported_modules(path: Path) -> set[str]:
     return {name.removeprefix("sb3_lander.") for name in found if name.startswith("sb3_lander.")}
 
 
-def test_the_map_names_every_room_and_the_one_module_beside_them() -> None:
+def test_the_map_names_every_room() -> None:
     rooms = {path.name for path in PACKAGE.iterdir() if (path / "__init__.py").is_file()}
-    assert set(documented_order()) == rooms | {"parallel"}
-    assert {path.name for path in PACKAGE.glob("*.py")} == {"__init__.py", "__main__.py", "parallel.py"}
+    assert set(documented_order()) == rooms
+    assert {path.name for path in PACKAGE.glob("*.py")} == {"__init__.py", "__main__.py"}
 
 
 def test_imports_between_rooms_run_one_way() -> None:

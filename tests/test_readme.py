@@ -7,6 +7,7 @@ import re
 from pathlib import Path
 
 import pytest
+from conftest import ShortRun
 from stable_baselines3.common.policies import ActorCriticPolicy
 
 from sb3_lander.__main__ import main
@@ -15,13 +16,16 @@ from sb3_lander.policies.policy import SeparateActorCriticPolicy
 README = (Path(__file__).parent.parent / "README.md").read_text()
 
 
-def test_the_python_in_the_readme_runs_as_it_stands_but_for_its_budget(capsys: pytest.CaptureFixture[str]) -> None:
+def test_the_python_in_the_readme_runs_as_it_stands_but_for_its_numbers(
+    v2_run: ShortRun, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(v2_run.cwd)
     blocks = re.findall(r"```python\n(.*?)```", README, flags=re.DOTALL)
     assert len(blocks) == 2
     code = "\n".join(blocks)
     assert "learn(300_000" in code
-    assert 'V3", 100))'.replace("V3", "LunarLanderContinuous-v3") in code
-    code = code.replace("learn(300_000", "learn(8_192").replace('-v3", 100))', '-v3", 3))')
+    assert "fixed_tasks(agent.env_id, 100)" in code
+    code = code.replace("learn(300_000", "learn(8_192").replace("agent.env_id, 100", "agent.env_id, 3")
     exec(compile(code, "README.md", "exec"), {})
     assert "3 fixed tasks" in capsys.readouterr().out
 

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import math
-import multiprocessing
 import os
 import subprocess
 import sys
 from collections.abc import Mapping, Sequence
-from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor, as_completed
+from concurrent.futures import Executor
 from dataclasses import asdict, fields
 from datetime import datetime, timezone
 from pathlib import Path
@@ -19,14 +19,13 @@ import yaml
 from tqdm import tqdm  # type: ignore[import-untyped]  # it ships no types
 
 from sb3_lander.benchmark.recipes import Measurement, Recipe
-from sb3_lander.benchmark.training import train
 from sb3_lander.evaluation.statistics import Interval, iqm, mean, median, ratio_of_medians
-from sb3_lander.parallel import end_with_parent
+from sb3_lander.parallel import ProcessExecutor
+from sb3_lander.parallel import run as run_items
 from sb3_lander.runs.files import write_text
 from sb3_lander.runs.provenance import machine
 
 __all__ = [
-    "header",
     "load_recipes",
     "markdown",
     "run",
@@ -71,6 +70,7 @@ def run(
     out: Path,
     *,
     jobs: int = 1,
+    executor: Executor | None = None,
     progress: bool = True,
 ) -> dict[str, Any]:
     """Train every recipe with every seed, and write the results to ``out`` after each training.
@@ -83,40 +83,35 @@ def run(
     :param seeds: Seeds of the trainings; use seeds that no tuning has seen.
     :param measurement: How every training is watched.
     :param out: JSON file; written beside and renamed, so it is whole at any moment.
-    :param jobs: Trainings side by side. 1 measures seconds honestly; more only steps and returns.
+    :param jobs: Trainings side by side on this machine, whose cores they share out.
+    :param executor: What trains instead, such as a :class:`~sb3_lander.parallel.ClusterExecutor`. Seconds are
+        comparable only between machines that are alike.
     :param progress: Show a progress bar.
-    :return: What ``out`` holds in the end.
+    :return: What ``out`` holds in the end; ``jobs`` is the largest number side by side.
     :raises ValueError: If ``out`` holds results of other recipes under the same names, or of another measurement.
+    :raises ChildProcessError: If a training's process was killed again and again.
     """
+    # Imported here, since it loads the Zoo, which whoever only reads results need not wait for.
+    from sb3_lander.benchmark.training import train
+
     results = _resume(recipes, measurement, out)
-    results["jobs"] = max(jobs, results.get("jobs", 1))
     done = {(r["recipe"], r["seed"]) for r in results["runs"]}
-    todo = [(recipe, seed) for seed in seeds for recipe in recipes if (recipe.name, seed) not in done]
+    todo = [(r, seed, measurement) for seed in seeds for r in recipes if (r.name, seed) not in done]
     out.parent.mkdir(parents=True, exist_ok=True)
-    with (
-        ThreadPoolExecutor(jobs) as pool,
-        tqdm(total=len(todo), unit="training", disable=not progress) as bar,
-    ):
-        futures = [pool.submit(_train_apart, recipe, seed, measurement) for recipe, seed in todo]
-        try:
-            for future in as_completed(futures):
-                result = future.result()
-                results["runs"].append(result)
-                write_text(out, json.dumps(results, indent=1) + "\n")
-                bar.set_postfix_str(f"{result['recipe']} seed {result['seed']}: {result['seconds']:.0f} s")
-                bar.update()
-        finally:
-            pool.shutdown(cancel_futures=True)
+    with contextlib.ExitStack() as stack:
+        executor = executor or stack.enter_context(ProcessExecutor(jobs))
+        bar = stack.enter_context(tqdm(total=len(todo), unit="training", disable=not progress))
+        for _, future in run_items(executor, train, todo):
+            result = future.result()
+            results["runs"].append(result)
+            results["jobs"] = max(getattr(executor, "workers", jobs), results.get("jobs", 1))
+            write_text(out, json.dumps(results, indent=1) + "\n")
+            bar.set_postfix_str(f"{result['recipe']} seed {result['seed']}: {result['seconds']:.0f} s")
+            bar.update()
     return results
 
 
-def _train_apart(recipe: Recipe, seed: int, measurement: Measurement) -> dict[str, Any]:
-    """Train in a fresh process: torch's threads, the random state and the memory are nobody else's."""
-    with ProcessPoolExecutor(1, multiprocessing.get_context("spawn"), end_with_parent) as process:
-        return process.submit(train, recipe, seed, measurement).result()
-
-
-def header(recipes: Sequence[Recipe], measurement: Measurement) -> dict[str, Any]:
+def _header(recipes: Sequence[Recipe], measurement: Measurement) -> dict[str, Any]:
     """Return results without runs: the recipes, how they are watched, and what will train them.
 
     :raises ValueError: If a recipe has no entry for the environment, or is to be watched in an unknown way.
@@ -139,7 +134,7 @@ def header(recipes: Sequence[Recipe], measurement: Measurement) -> dict[str, Any
 
 
 def _resume(recipes: Sequence[Recipe], measurement: Measurement, out: Path) -> dict[str, Any]:
-    new = header(recipes, measurement)
+    new = _header(recipes, measurement)
     if not out.exists():
         return new
     results: dict[str, Any] = json.loads(out.read_text())

@@ -12,17 +12,21 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import torch as th
 import yaml
+from rl_zoo3.exp_manager import ExperimentManager
 from stable_baselines3.common.base_class import BaseAlgorithm
 from stable_baselines3.common.callbacks import BaseCallback, CallbackList, EvalCallback
 from stable_baselines3.common.evaluation import evaluate_policy
 
 from sb3_lander.benchmark.recipes import Measurement, Recipe
-from sb3_lander.evaluation.evaluator import evaluate
-from sb3_lander.evaluation.report import EvaluationReport
-from sb3_lander.evaluation.task import fixed_tasks
+from sb3_lander.envs.cores import usable_cores
+from sb3_lander.evaluation import EvaluationReport, evaluate, fixed_tasks
+from sb3_lander.parallel.executors import shares_cores
+from sb3_lander.zoo import register
+from sb3_lander.zoo.manager import LanderExperimentManager
 
-__all__ = ["SCREENINGS", "SOLVING_TASKS", "train"]
+__all__ = ["SCREENINGS", "SOLVING_TASKS", "train", "train_trial"]
 
 SOLVING_TASKS = 100
 """Fixed tasks whose mean return decides whether a target is reached."""
@@ -35,6 +39,9 @@ _SEARCH_SCREENINGS = ((12, 80.0), (48, 0.0))
 
 ZOO_EVAL_FREQ = 25_000
 """The default of the Zoo's ``--eval-freq``."""
+
+_FAULTS = (AssertionError, ValueError, FloatingPointError)
+"""What hyperparameters that do not work raise in a training, as a policy whose output is NaN."""
 
 
 class _Watch(BaseCallback):
@@ -150,16 +157,11 @@ def _time_method(instance: Any, method: str, spent: dict[str, float], name: str)
 
 def _manager(recipe: Recipe, measurement: Measurement, seed: int, folder: Path) -> Any:
     """Return the Zoo's experiment manager for the recipe, as its ``train`` command makes it."""
-    from rl_zoo3.exp_manager import ExperimentManager
-
-    import sb3_lander.zoo.manager
-    from sb3_lander.zoo.hook import register
-
     register()
     config = folder / "recipe.yml"
     config.write_text(yaml.safe_dump({measurement.env_id: recipe.entry(measurement.env_id)}))
     # The Zoo's own recipe gets the Zoo's own manager, which leaves torch's threads alone as its command does.
-    cls = ExperimentManager if recipe.config == "zoo" else sb3_lander.zoo.manager.LanderExperimentManager
+    cls = ExperimentManager if recipe.config == "zoo" else LanderExperimentManager
     manager = object.__new__(cls)
     manager.__init__(  # type: ignore[misc]  # the Zoo's class chooses its subclass by env id, here we choose
         argparse.Namespace(num_threads=-1, env_kwargs=None),
@@ -187,11 +189,14 @@ def train(recipe: Recipe, seed: int, measurement: Measurement) -> dict[str, Any]
     :return: ``solved`` (per target: environment steps and seconds, absent if not reached), ``curve``, ``final``
         (the summary over :attr:`Measurement.final_episodes` tasks), ``steps``, ``seconds``, ``steps_per_second`` and
         ``split`` (seconds in the environments, in updates, and in the rest), all without evaluations, and
-        ``zoo_evaluation_seconds`` and ``steps_per_second_with_evaluations`` with the Zoo's own.
+        ``zoo_evaluation_seconds`` and ``steps_per_second_with_evaluations`` with the Zoo's own. ``shares_cores`` says
+        that others worked on the same cores, so that the seconds mean little.
     """
     from stable_baselines3.common.utils import set_random_seed
 
     measurement = measurement.for_recipe(recipe)
+    # torch counted the machine's cores, of which this training may have been given a part.
+    th.set_num_threads(min(th.get_num_threads(), len(usable_cores())))
     with tempfile.TemporaryDirectory() as folder, contextlib.redirect_stdout(io.StringIO()) as output:
         set_random_seed(seed)
         manager = _manager(recipe, measurement, seed, Path(folder))
@@ -223,7 +228,20 @@ def train(recipe: Recipe, seed: int, measurement: Measurement) -> dict[str, Any]
         "curve": watch.curve,
         "final": None if final is None else final.summary(),
         "load_average": os.getloadavg()[0],
+        "cores": len(usable_cores()),
+        "shares_cores": shares_cores(),
     }
+
+
+def train_trial(_: int, recipe: Recipe, seed: int, measurement: Measurement) -> dict[str, Any]:
+    """Train one seed of a trial, as :func:`train`; ``fault`` says that its hyperparameters do not work.
+
+    The number is the trial's, for whoever waits for the result.
+    """
+    try:
+        return train(recipe, seed, measurement)
+    except _FAULTS as error:
+        return {"fault": f"{type(error).__name__}: {error}"[:500]}
 
 
 def _training_environments(output: str) -> str:

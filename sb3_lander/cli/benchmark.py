@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import json
 from pathlib import Path
 
 from sb3_lander.cli import Command
@@ -19,7 +18,7 @@ def _add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="RECIPE",
         help="ppo, zoo (the Zoo's own entry), allenact, or a YAML file of recipes",
     )
-    add("--out", required=True, type=Path, help="JSON file; an unfinished one is continued")
+    add("--out", type=Path, metavar="FILE", help="JSON file, always needed; an unfinished one is continued")
     add("--env", default="LunarLanderContinuous-v3", help="environment id (default: %(default)s)")
     add("--seeds", type=int, default=10, help="number of seeds (default: %(default)s)")
     add("--first-seed", type=int, default=1000, help="first seed; tuning used seeds below 1000 (default: %(default)s)")
@@ -34,16 +33,15 @@ def _add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     add("--eval-every", type=int, default=4096, help="steps between evaluations (default: %(default)s)")
     add("--final-episodes", type=int, default=1000, help="tasks of the final report (default: %(default)s)")
-    add("--jobs", type=int, default=1, help="trainings side by side; more than 1 makes seconds incomparable")
-    add("--study", metavar="NAME", help="share the trainings out with everybody who names this study")
-    add("--storage", metavar="URL", help="its journal file or postgresql://... (default: sb3_lander.log here)")
+    add("--jobs", type=int, help="trainings side by side, which share out this machine's cores (default: 1)")
+    add("--cluster", metavar="WHERE", help="train on a Dask cluster: its scheduler's address, or --scheduler-file")
     add("--baseline", default=None, help="recipe to divide the others' times by in the table")
 
 
 def _run(arguments: argparse.Namespace) -> None:
     from sb3_lander.benchmark import runner as benchmark
     from sb3_lander.benchmark.recipes import Measurement
-    from sb3_lander.runs.files import write_text
+    from sb3_lander.parallel.cluster import open_executor
 
     measurement = Measurement(
         env_id=arguments.env,
@@ -56,17 +54,17 @@ def _run(arguments: argparse.Namespace) -> None:
     )
     seeds = range(arguments.first_seed, arguments.first_seed + arguments.seeds)
     recipes = benchmark.load_recipes(arguments.recipes)
+    for recipe in recipes:
+        recipe.entry(arguments.env)  # what cannot be trained has the first word
+    if arguments.out is None:
+        raise ValueError("--out FILE is missing: the JSON file for the results")
     if arguments.baseline is not None and arguments.baseline not in {recipe.name for recipe in recipes}:
         raise ValueError(f"--baseline {arguments.baseline} is none of the recipes {[r.name for r in recipes]}")
-    if arguments.study is None:
-        results = benchmark.run(recipes, list(seeds), measurement, arguments.out, jobs=arguments.jobs)
-    else:
-        from sb3_lander.benchmark.shared_benchmark import run_shared
-
-        shared = {"study": arguments.study, "storage": arguments.storage, "jobs": arguments.jobs}
-        results = run_shared(recipes, list(seeds), measurement, **shared)
-        write_text(arguments.out, json.dumps(results, indent=1) + "\n")
+    with open_executor(arguments.cluster, arguments.jobs) as executor:
+        results = benchmark.run(recipes, list(seeds), measurement, arguments.out, executor=executor)
     print(benchmark.table(results, arguments.baseline))
+    if any(run.get("shares_cores") for run in results["runs"]):
+        print("note: trainings shared cores with each other, so that their seconds say little")
 
 
 COMMANDS = {"benchmark": Command("Train many seeds of one or several recipes and measure them.", _add_arguments, _run)}

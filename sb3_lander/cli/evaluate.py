@@ -49,11 +49,11 @@ def _run(arguments: argparse.Namespace) -> None:
     _check(arguments)
     env_kwargs = dict(key_value(word) for word in arguments.env_kwargs)
     from sb3_lander.agents.agent import Agent
+    from sb3_lander.envs.cores import usable_cores
     from sb3_lander.evaluation.evaluator import evaluate
     from sb3_lander.evaluation.output import Evaluated
     from sb3_lander.evaluation.task import fixed_tasks
     from sb3_lander.evaluation.video import record_extremes
-    from sb3_lander.parallel import usable_cores
 
     options = {"trust": arguments.trust, "algo": arguments.algo, "env_id": arguments.env, "env_kwargs": env_kwargs}
     if arguments.checkpoints:

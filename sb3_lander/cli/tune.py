@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import argparse
-import contextlib
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -18,15 +16,18 @@ if TYPE_CHECKING:
 
 __all__ = ["COMMANDS"]
 
+_CLUSTER = "train on a Dask cluster: its scheduler's address, or --scheduler-file"
+
 
 def _add_arguments(parser: argparse.ArgumentParser) -> None:
     _study_arguments(parser, required=False)
     add = parser.add_argument
     add("--algo", default="ppo", help="the Zoo's name of the algorithm (default: %(default)s)")
     add("--env", default="LunarLanderContinuous-v3", help="environment id (default: %(default)s)")
-    add("--trials", type=int, metavar="N", help="trials of the whole study, of all machines and calls together")
+    add("--trials", type=int, metavar="N", help="trials of the whole study, of all calls together")
     add("--hours", type=float, metavar="H", help="start no trial after this time")
-    add("--workers", type=int, default=1, metavar="W", help="processes that train (default: %(default)s)")
+    add("--workers", type=int, metavar="W", help="processes that train (default: 1)")
+    add("--cluster", metavar="WHERE", help=_CLUSTER)
     add("--seeds", type=int, default=3, metavar="K", help="trainings in a trial (default: %(default)s)")
     add("--budget", type=int, metavar="STEPS", help="environment steps of each (default: the entry's n_timesteps)")
     add("--steps-limit", type=int, metavar="STEPS", help="end a training there, with its schedules as they are")
@@ -44,7 +45,8 @@ def _add_arguments(parser: argparse.ArgumentParser) -> None:
     add("--candidates", type=int, default=5, help="how many of the best trials (default: %(default)s)")
     add("--seeds", type=int, default=10, help="fresh training seeds (default: %(default)s)")
     add("--first-seed", type=int, default=500, help="the first of them (default: %(default)s)")
-    add("--jobs", type=int, default=1, help="trainings side by side; more than 1 makes seconds incomparable")
+    add("--jobs", type=int, help="trainings side by side (default: 1)")
+    add("--cluster", metavar="WHERE", help=_CLUSTER)
     add(
         "--out",
         type=Path,
@@ -58,7 +60,7 @@ def _add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def _study_arguments(parser: argparse.ArgumentParser, *, required: bool) -> None:
     parser.add_argument("--study", required=required, metavar="NAME", help="name of the study")
-    storage = "journal file or postgresql://... (default: sb3_lander.log here)"
+    storage = "journal file, or a database's URL such as postgresql://... (default: sb3_lander.log here)"
     parser.add_argument("--storage", metavar="URL", help=storage)
 
 
@@ -69,25 +71,27 @@ def _run(arguments: argparse.Namespace) -> None:
 
 
 def _tune(arguments: argparse.Namespace) -> None:
-    from sb3_lander.tuning.study import tune
+    from sb3_lander.parallel.cluster import open_executor
+    from sb3_lander.tuning import tune
 
     if arguments.trials is None and arguments.hours is None:
         raise ValueError("tune needs --trials N or --hours H")
     search = _search(arguments)
-    progress = tune(
-        search,
-        arguments.study,
-        storage=arguments.storage,
-        trials=arguments.trials,
-        hours=arguments.hours,
-        workers=arguments.workers,
-        sampler=arguments.sampler,
-        pruner=arguments.pruner,
-        progress=sys.stderr.isatty(),
-    )
+    with open_executor(arguments.cluster, arguments.workers) as executor:
+        progress = tune(
+            search,
+            arguments.study,
+            storage=arguments.storage,
+            trials=arguments.trials,
+            hours=arguments.hours,
+            executor=executor,
+            sampler=arguments.sampler,
+            pruner=arguments.pruner,
+            progress=sys.stderr.isatty(),
+        )
     print(
         f"study {arguments.study}: {progress.complete} trials complete, {progress.pruned} pruned, "
-        f"{progress.failed} failed, {progress.retried} times retried"
+        f"{progress.failed} failed"
     )
 
 
@@ -108,16 +112,15 @@ def _search(arguments: argparse.Namespace) -> Search:
     )
 
 
-@contextlib.contextmanager
-def _opened(arguments: argparse.Namespace) -> Iterator[tuple[optuna.Study, Search]]:
-    from sb3_lander.tuning.storage import open_store
+def _opened(arguments: argparse.Namespace) -> tuple[optuna.Study, Search]:
+    from sb3_lander.tuning.storage import open_storage
     from sb3_lander.tuning.study import open_study
 
-    with open_store(arguments.storage) as store:
-        yield open_study(store, arguments.study)
+    return open_study(open_storage(arguments.storage), arguments.study)
 
 
 def _top(arguments: argparse.Namespace) -> None:
+    from sb3_lander.parallel.cluster import open_executor
     from sb3_lander.runs.files import write_text
     from sb3_lander.runs.provenance import machine
     from sb3_lander.tuning import ranking
@@ -126,25 +129,26 @@ def _top(arguments: argparse.Namespace) -> None:
         raise ValueError(f"--seeds {arguments.seeds} must be at least 1")
     out: Path = arguments.out or Path(f"{arguments.study}.yml")
     seeds = range(arguments.first_seed, arguments.first_seed + arguments.seeds)
-    with _opened(arguments) as (study, search):
-        found = ranking.rerun(study, search, arguments.candidates, seeds, out.with_suffix(".json"), jobs=arguments.jobs)
-        print(ranking.table(found, search))
-        write_text(out, ranking.winner_yaml(found[0], study, search, seeds, machine()))
+    study, search = _opened(arguments)
+    with open_executor(arguments.cluster, arguments.jobs) as executor:
+        found = ranking.rerun(study, search, arguments.candidates, seeds, out.with_suffix(".json"), executor)
+    print(ranking.table(found, search))
+    write_text(out, ranking.winner_yaml(found[0], study, search, seeds, machine()))
     print(f"wrote {out}")
 
 
 def _show(arguments: argparse.Namespace) -> None:
     from sb3_lander.tuning.plots import draw, table
 
-    with _opened(arguments) as (study, search):
-        print(table(study, search))
-        for path in draw(study, arguments.folder or Path(f"{arguments.study}_plots")):
-            print(f"wrote {path}")
+    study, search = _opened(arguments)
+    print(table(study, search))
+    for path in draw(study, arguments.folder or Path(f"{arguments.study}_plots")):
+        print(f"wrote {path}")
 
 
 COMMANDS = {
     "tune": Command(
-        "Search hyperparameters with Optuna: several seeds a trial, any number of workers and machines.",
+        "Search hyperparameters with Optuna: several seeds a trial, side by side or on a cluster.",
         _add_arguments,
         _run,
     )

@@ -15,9 +15,9 @@ from stable_baselines3.common.monitor import Monitor, ResultsWriter
 from stable_baselines3.common.vec_env import VecEnv
 from stable_baselines3.common.vec_env.base_vec_env import VecEnvIndices, VecEnvStepReturn
 
+from sb3_lander.envs.cores import usable_cores
 from sb3_lander.envs.envpool_task import EnvPoolTask
 from sb3_lander.envs.registration import SuccessWrapper
-from sb3_lander.parallel import usable_cores
 
 __all__ = ["EnvPoolVecEnv"]
 

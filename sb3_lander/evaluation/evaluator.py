@@ -12,17 +12,15 @@ another version of torch may round differently.
 
 from __future__ import annotations
 
+import contextlib
 import math
-import multiprocessing
-from collections.abc import Callable, Sequence
-from concurrent.futures import ProcessPoolExecutor, as_completed
-from concurrent.futures.process import BrokenProcessPool
+from collections.abc import Iterator, Sequence
+from concurrent.futures import Executor
 from dataclasses import replace
 from typing import Any
 
 import cloudpickle  # type: ignore[import-untyped]  # it ships no types
 import gymnasium as gym
-import torch as th
 from gymnasium import spaces
 from gymnasium.envs.registration import EnvSpec
 from stable_baselines3.common.base_class import BaseAlgorithm
@@ -37,7 +35,7 @@ from sb3_lander.envs.registration import register_envs
 from sb3_lander.evaluation.report import Episode, EvaluationReport
 from sb3_lander.evaluation.rollout import Player
 from sb3_lander.evaluation.task import Task, check_at_least_one
-from sb3_lander.parallel import end_with_parent
+from sb3_lander.parallel.executors import ProcessExecutor, run
 
 __all__ = ["as_agent", "evaluate"]
 
@@ -52,6 +50,7 @@ def evaluate(
     success_threshold: float | None = None,
     n_envs: int = 32,
     n_processes: int = 1,
+    executor: Executor | None = None,
     batch_size: int = 32,
     progress: bool = False,
 ) -> EvaluationReport:
@@ -77,6 +76,8 @@ def evaluate(
         leave rows of a batch empty, more bring little.
     :param n_processes: Worker processes; no effect on the report. Starting the first ones costs some seconds,
         so 1 is best below a few hundred episodes.
+    :param executor: What plays instead, such as a :class:`~sb3_lander.parallel.ClusterExecutor`; no effect on the
+        report from machines that are alike.
     :param batch_size: Observations per call of ``predict``, always. The one option that can change the last
         digits, and so the flights: 1 gives what the model does one observation at a time, as in SB3's
         ``evaluate_policy`` with one environment, in about four times the time.
@@ -108,16 +109,19 @@ def evaluate(
     # Sorted, so that a report on the same tasks in another order is made in the very same way.
     seeds = sorted(task.seed for task in tasks)
     episodes: list[Episode] = []
-    with tqdm(total=len(seeds), unit="episode", disable=not progress) as bar:
+    with contextlib.ExitStack() as stack:
+        bar = stack.enter_context(tqdm(total=len(seeds), unit="episode", disable=not progress))
 
         def collect(episode: Episode) -> None:
             episodes.append(episode)
             bar.update()
 
-        if n_processes == 1:
+        if executor is None and n_processes == 1:
             player.play(seeds, collect)
         else:
-            _play_in_processes(player, seeds, n_processes, collect)
+            executor = executor or stack.enter_context(ProcessExecutor(n_processes))
+            for episode in _play_on(executor, getattr(executor, "workers", n_processes) or 1, player, seeds):
+                collect(episode)
     return EvaluationReport(
         env_id=task.env_id,
         env_kwargs=dict(task.env_kwargs),
@@ -203,44 +207,15 @@ def _same_shape(theirs: spaces.Space[Any], ours: spaces.Space[Any]) -> bool:
     return theirs.shape == ours.shape or (is_image_space(ours) and VecTransposeImage.transpose_space(ours) == theirs)
 
 
-_worker_player: Player | None = None
-
-
-def _start_worker(player: bytes) -> None:
-    global _worker_player  # noqa: PLW0603 - an executor's initializer can hand over its result in no other way
-    end_with_parent()
-    th.set_num_threads(1)
-    _worker_player = cloudpickle.loads(player)
-
-
-def _play_in_worker(seeds: Sequence[int]) -> list[Episode]:
-    assert _worker_player is not None
+def _play(player: bytes, seeds: Sequence[int]) -> list[Episode]:
     episodes: list[Episode] = []
-    _worker_player.play(seeds, episodes.append)
+    cloudpickle.loads(player).play(seeds, episodes.append)
     return episodes
 
 
-def _play_in_processes(
-    player: Player, seeds: Sequence[int], n_processes: int, collect: Callable[[Episode], None]
-) -> None:
-    """Play in worker processes, in portions small enough that no process is left waiting for another."""
-    portion = max(player.n_envs, math.ceil(len(seeds) / (4 * n_processes)))
-    portions = [seeds[i : i + portion] for i in range(0, len(seeds), portion)]
-    method = "forkserver" if "forkserver" in multiprocessing.get_all_start_methods() else "spawn"
-    context = multiprocessing.get_context(method)
-    # The server imports torch once; later workers are forked from it in a moment.
-    context.set_forkserver_preload([__name__])
-    executor = ProcessPoolExecutor(
-        min(n_processes, len(portions)), context, _start_worker, (cloudpickle.dumps(player),)
-    )
-    try:
-        for future in as_completed([executor.submit(_play_in_worker, portion) for portion in portions]):
-            for episode in future.result():
-                collect(episode)
-    except BrokenProcessPool as error:
-        raise RuntimeError(
-            "an evaluation process ended early: in a script, call evaluate(..., n_processes > 1) "
-            'below `if __name__ == "__main__":`; if it does, look for a lack of memory'
-        ) from error
-    finally:
-        executor.shutdown(cancel_futures=True)
+def _play_on(executor: Executor, workers: int, player: Player, seeds: Sequence[int]) -> Iterator[Episode]:
+    """Play in portions small enough that no worker is left waiting for another."""
+    portion = max(player.n_envs, math.ceil(len(seeds) / (4 * workers)))
+    sent = cloudpickle.dumps(player)
+    for _, future in run(executor, _play, [(sent, seeds[i : i + portion]) for i in range(0, len(seeds), portion)]):
+        yield from future.result()

@@ -7,7 +7,7 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any
 
-from sb3_lander.parallel import usable_cores
+from sb3_lander.envs.cores import usable_cores
 
 __all__ = ["machine"]
 

@@ -133,7 +133,9 @@ class Run:
         """
         model = self.best_model if best else self.final_model
         if model is None:
-            hint = "best model: train with --eval-freq" if best else "final model yet: ask for the best or the checkpoints"
+            hint = (
+                "best model: train with --eval-freq" if best else "final model yet: ask for the best or the checkpoints"
+            )
             raise FileNotFoundError(f"{self.path} has no {hint}")
         return model
 

@@ -12,7 +12,7 @@ from matplotlib.figure import Figure
 from optuna.trial import TrialState
 
 from sb3_lander.tuning.search import Search
-from sb3_lander.tuning.storage import quiet
+from sb3_lander.tuning.study import quiet
 
 __all__ = ["draw", "table"]
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from concurrent.futures import Executor
 from dataclasses import dataclass, replace
 from datetime import datetime, timezone
 from pathlib import Path
@@ -67,7 +68,7 @@ def candidates(study: optuna.Study, search: Search, count: int) -> list[tuple[Re
 
 
 def rerun(
-    study: optuna.Study, search: Search, count: int, seeds: Sequence[int], out: Path, *, jobs: int = 1
+    study: optuna.Study, search: Search, count: int, seeds: Sequence[int], out: Path, executor: Executor | None = None
 ) -> list[Candidate]:
     """Train the best trials and the entry on fresh seeds, and return them, best first.
 
@@ -76,7 +77,7 @@ def rerun(
     :param count: How many trials.
     :param seeds: Training seeds that no trial had.
     :param out: JSON file of the trainings; an unfinished one is continued.
-    :param jobs: Trainings side by side; 1 where seconds are compared.
+    :param executor: As :func:`sb3_lander.benchmark.run`.
     :raises ValueError: If there is no complete trial.
     """
     chosen = candidates(study, search, count)
@@ -84,7 +85,7 @@ def rerun(
     measurement = replace(search.measurement(), evaluate_on="gymnasium")
     if measurement.final_episodes:
         measurement = replace(measurement, final_episodes=1000, final_first_seed=_FIRST_TASK)
-    results = benchmark.run([recipe for recipe, _ in chosen], seeds, measurement, out, jobs=jobs)
+    results = benchmark.run([recipe for recipe, _ in chosen], seeds, measurement, out, executor=executor)
     found = []
     for recipe, trial in chosen:
         trainings = [run for run in results["runs"] if run["recipe"] == recipe.name and run["seed"] in seeds]

@@ -14,8 +14,9 @@ import optuna
 from optuna.trial import FrozenTrial, TrialState
 
 from sb3_lander.benchmark.recipes import Measurement, Recipe
-from sb3_lander.runs import entries as settings
+from sb3_lander.runs import entries
 from sb3_lander.tuning.search_space import SearchSpace, YamlSpace, ZooSpace, plain, read_space
+from sb3_lander.zoo import checks
 
 __all__ = ["OBJECTIVES", "Search", "make_search"]
 
@@ -145,7 +146,7 @@ def make_search(
 
     if algo not in ALGOS:
         raise ValueError(f"algorithm {algo!r} is unknown, choose one of {', '.join(sorted(ALGOS))}")
-    entry = settings.read_entry(settings.default_config(algo) if config is None else config, env_id)
+    entry = entries.read_entry(entries.default_config(algo) if config is None else config, env_id)
     found = read_space(space, algo, _n_actions(env_id), int(entry.get("n_envs", 1)))
     content = None
     if isinstance(found, YamlSpace):
@@ -153,9 +154,9 @@ def make_search(
         with gym.make(env_id) as env:
             for changes in found.extremes():
                 changed = Recipe("x", base=entry, changes=changes).entry(env_id)
-                settings.check(changed, ALGOS[algo])
-                policy = settings.policy_class(changed["policy"], ALGOS[algo])
-                settings.build_policy(changed, policy, env.observation_space, env.action_space)
+                checks.check(changed, ALGOS[algo])
+                policy = checks.policy_class(changed["policy"], ALGOS[algo])
+                checks.build_policy(changed, policy, env.observation_space, env.action_space)
     return Search(algo, env_id, entry, content, **rest)
 
 

@@ -1,17 +1,16 @@
-"""Where a study lives: a journal file, or a PostgreSQL database; and how its workers share it."""
+"""Where a study lives: a journal file, or a database; and that one command at a time writes to it."""
 
 from __future__ import annotations
 
 import contextlib
-import functools
 import os
 import socket
+import sys
 import time
-import uuid
-import warnings
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
+from urllib.parse import quote
 
 import filelock
 import optuna
@@ -19,253 +18,147 @@ import sqlalchemy
 from optuna.exceptions import StorageInternalError
 from optuna.storages import BaseStorage, JournalStorage, RDBStorage
 from optuna.storages.journal import JournalFileBackend
-from optuna.trial import FrozenTrial, TrialState
 
-__all__ = ["PATIENCE", "DatabaseStore", "JournalStore", "Store", "open_store", "quiet"]
+__all__ = ["hold", "open_storage", "patiently", "sign"]
 
-HEARTBEAT, GRACE = 15, 120
-"""Seconds between two signs of life of a worker in a database, and seconds without one after which it counts as lost: a
-server restarts in less. A URL's query overrides them: ``postgresql://host/database?heartbeat=5&grace=30``."""
+_JOURNAL = "sb3_lander.log"
+"""The journal of the working folder."""
 
-PATIENCE = 600.0
-"""Seconds for which a worker waits for a database that does not answer."""
+_PATIENCE = 600.0
+"""Seconds for which a search waits for a database that does not answer."""
 
-WORKER = "worker"
-"""The user attribute that names the worker of a trial."""
+_HELD_BY = "held by"
+"""The study's user attribute that says who writes to it, or was the last."""
+
+Result = TypeVar("Result")
 
 
-class Store:
-    """A study's storage, and what its workers need beyond Optuna: a lock, and who is alive.
+def open_storage(url: str | None = None) -> BaseStorage:
+    """Return Optuna's storage.
 
-    :param storage: Optuna's storage.
-    :param heartbeat: Seconds between two signs of life.
+    :param url: The path of a journal file (``study.log``), made if missing, or the URL of what Optuna can use,
+        ``postgresql://user:password@host:port/database`` or ``sqlite:///study.db``; ``sb3_lander.log`` in the working
+        folder when None.
+    :raises FileNotFoundError: If a journal's folder does not exist.
+    :raises ImportError: If the database's driver is not installed.
+    :raises ValueError: If it is neither, or cannot be used.
     """
-
-    def __init__(self, storage: BaseStorage, heartbeat: float = HEARTBEAT) -> None:
-        self.storage = storage
-        self.heartbeat = heartbeat
-        self.worker_id = f"{socket.gethostname()}-{os.getpid()}-{uuid.uuid4().hex[:8]}"
-
-    def lock(self, study_name: str) -> contextlib.AbstractContextManager[Any]:
-        """Return a lock that one process on all machines holds; it is free again when its holder is killed."""
-        raise NotImplementedError
-
-    def sign_in(self) -> None:
-        """Show the other workers that this one lives, until the process ends."""
-
-    def close(self) -> None:
-        """Give back what is open; the study can be opened again."""
-
-    def __enter__(self) -> Store:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.close()
-
-    def is_lost(self, trial: FrozenTrial) -> bool:
-        """Tell whether a trial's worker is gone. Only to be asked under the lock.
-
-        A running trial without a worker's name is one, since it is taken and gets its name under one lock.
-        """
-        worker = trial.user_attrs.get(WORKER)
-        return trial.state is TrialState.RUNNING and (worker is None or self._is_gone(str(worker)))
-
-    def _is_gone(self, worker: str) -> bool:
-        raise NotImplementedError
+    if url is None or "://" not in url:
+        return _open_journal(Path(url or _JOURNAL))
+    try:
+        parsed = sqlalchemy.make_url(url)
+        options: dict[str, Any] = {}
+        if parsed.get_backend_name() in ("postgresql", "postgres"):
+            parsed = parsed.set(drivername="postgresql+psycopg")
+            # One connection, which is checked before each use: it holds the lock, see hold.
+            options = {"pool_size": 1, "max_overflow": 0, "pool_pre_ping": True}
+            options["connect_args"] = {"connect_timeout": 10, "keepalives_idle": 30, "application_name": _myself()}
+        return RDBStorage(parsed.render_as_string(hide_password=False), engine_kwargs=options)
+    except ImportError as error:
+        raise ImportError(
+            f'--storage: {error} (for PostgreSQL: pip install "sb3-lander[postgres]")'.replace("\n", " ")
+        ) from error
+    except sqlalchemy.exc.ArgumentError as error:
+        raise ValueError(
+            f"--storage {url!r}: give a journal file's path, or postgresql://user@host/database"
+        ) from error
+    except (sqlalchemy.exc.SQLAlchemyError, StorageInternalError) as error:
+        cause = error.__cause__ if isinstance(error, StorageInternalError) else error
+        reason = str(getattr(cause, "orig", None) or cause).strip().splitlines()[0]
+        raise ValueError(f"cannot use the database {parsed.render_as_string()}: {reason}") from error
 
 
-class JournalStore(Store):
-    """A study in a journal file, for all workers that see the file: nothing to install.
-
-    Beside ``study.log`` lies ``study.log.workers``, a folder of locks: the operating system frees a worker's lock when
-    it dies, and so the others know.
-
-    :param path: The journal file; it and its lock files are made when they are missing.
-    :raises FileNotFoundError: If its folder does not exist.
-    :raises ValueError: If the file is no journal.
-    """
-
-    def __init__(self, path: Path) -> None:
-        if not path.absolute().parent.is_dir():
-            raise FileNotFoundError(f"no folder {path.parent} for the journal {path.name}")
-        self._folder = path.with_name(path.name + ".workers")
-        self._folder.mkdir(exist_ok=True)
-        self._lock = filelock.FileLock(self._folder / "study.lock")
-        self._own: filelock.BaseFileLock | None = None
-        try:
-            # Optuna's own locks are files that a killed worker leaves behind; the others then wait for 30 seconds.
-            lock: Any = filelock.FileLock(self._folder / "journal.lock")
-            backend = JournalFileBackend(str(path), lock_obj=lock)
-            storage = JournalStorage(backend)
-        except (ValueError, UnicodeDecodeError, KeyError, TypeError) as error:
-            raise ValueError(f"{path} is not a journal of Optuna: {error}") from error
-        super().__init__(storage)
-
-    def lock(self, study_name: str) -> contextlib.AbstractContextManager[Any]:
-        """Return the lock of the journal's studies."""
-        return self._lock
-
-    def sign_in(self) -> None:
-        """Hold this worker's own lock until the process ends."""
-        self._own = filelock.FileLock(self._worker_file(self.worker_id))
-        self._own.acquire()
-
-    def close(self) -> None:
-        """Sign out."""
-        if self._own is not None:
-            self._own.release()
-
-    def _worker_file(self, worker: str) -> Path:
-        return self._folder / f"{worker}.lock"
-
-    def _is_gone(self, worker: str) -> bool:
-        if worker == self.worker_id:
-            return False
-        file = self._worker_file(worker)
-        probe = filelock.FileLock(file)
-        try:
-            probe.acquire(blocking=False)
-        except filelock.Timeout:
-            return False
-        probe.release()
-        file.unlink(missing_ok=True)
-        return True
-
-
-class DatabaseStore(Store):
-    """A study in PostgreSQL, for workers on many machines.
-
-    :param url: ``postgresql://user:password@host:port/database``, perhaps with ``?heartbeat=15&grace=120``.
-    :param patience: Seconds to wait for a server that does not answer yet.
-    :raises ImportError: If the extra ``postgres`` is not installed.
-    :raises ValueError: If the database cannot be reached.
-    """
-
-    def __init__(self, url: str, patience: float = 0.0) -> None:
-        try:
-            import psycopg  # noqa: F401
-        except ImportError as error:
-            raise ImportError('PostgreSQL needs psycopg: pip install "sb3-lander[postgres]"') from error
-        try:
-            parsed = sqlalchemy.make_url(url).set(drivername="postgresql+psycopg")
-            heartbeat, grace = (
-                int(str(parsed.query.get(name, default)))
-                for name, default in (("heartbeat", HEARTBEAT), ("grace", GRACE))
-            )
-        except (sqlalchemy.exc.ArgumentError, ValueError) as error:
-            raise ValueError(f"--storage {url!r} is no database URL ({error})") from error
-        if not 1 <= heartbeat < grace:
-            raise ValueError(f"--storage: heartbeat={heartbeat} must be at least 1, and grace={grace} above it")
-        parsed = parsed.difference_update_query(["heartbeat", "grace"])
-        options = {
-            # Connections that the server has closed are noticed and replaced; one for the trial, one for its heartbeat.
-            "pool_pre_ping": True,
-            "pool_size": 2,
-            "max_overflow": 2,
-            "pool_recycle": 1800,
-            "connect_args": {"connect_timeout": 10, "keepalives_idle": 30},
-        }
-        self._engine = sqlalchemy.create_engine(parsed, **options)
-        try:
-            _patiently(self._engine.connect, patience)().close()
-            with quiet():
-                storage = _PatientStorage(
-                    parsed.render_as_string(hide_password=False),
-                    engine_kwargs=options,
-                    heartbeat_interval=heartbeat,
-                    grace_period=grace,
-                )
-        except (sqlalchemy.exc.SQLAlchemyError, StorageInternalError) as error:
-            shown = parsed.set(drivername="postgresql").render_as_string()
-            reason = str(getattr(error, "orig", None) or error).strip().splitlines()[0]
-            raise ValueError(f"cannot use the database {shown}: {reason}") from error
-        super().__init__(storage, heartbeat)
-
-    def close(self) -> None:
-        """Close the connections."""
-        self._engine.dispose()
-        assert isinstance(self.storage, RDBStorage)
-        self.storage.remove_session()
-        self.storage.engine.dispose()
-
-    @contextlib.contextmanager
-    def lock(self, study_name: str) -> Iterator[None]:
-        """Hold an advisory lock, which the server frees when the connection ends."""
-        connection = _patiently(self._connect_locked)(f"sb3_lander/{study_name}")
-        try:
-            yield
-        finally:
-            # Not only returned to the pool, where it would keep the lock.
-            connection.invalidate()
-            connection.close()
-
-    def _connect_locked(self, name: str) -> sqlalchemy.Connection:
-        connection = self._engine.connect()
-        try:
-            connection.execute(sqlalchemy.select(sqlalchemy.func.pg_advisory_lock(sqlalchemy.func.hashtext(name))))
-        except BaseException:
-            # A connection that the server has dropped cannot be used again: the next try makes a new one.
-            connection.invalidate()
-            connection.close()
-            raise
-        return connection
-
-    def _is_gone(self, worker: str) -> bool:
-        # Optuna's heartbeat decides, and has already failed the trial.
-        return False
-
-
-_AWAY = (sqlalchemy.exc.OperationalError, sqlalchemy.exc.InterfaceError)
-"""What SQLAlchemy raises while there is no server, or none that takes connections yet."""
-
-
-def _patiently(method: Callable[..., Any], patience: float = PATIENCE) -> Callable[..., Any]:
-    @functools.wraps(method)
-    def call(*args: Any, **kwargs: Any) -> Any:
-        give_up, wait = time.monotonic() + patience, 0.5
-        while True:
-            try:
-                return method(*args, **kwargs)
-            except (StorageInternalError, *_AWAY) as error:
-                # Optuna's own exception says no more than that; what it was raised from does.
-                cause = error.__cause__ if isinstance(error, StorageInternalError) else error
-                if not isinstance(cause, _AWAY) or time.monotonic() + wait > give_up:
-                    raise
-                time.sleep(wait)
-                wait = min(2 * wait, 10.0)
-
-    return call
-
-
-class _PatientStorage(RDBStorage):
-    """Optuna's storage that waits for a server which does not answer, instead of failing the trial."""
-
-
-for _name in (*BaseStorage.__abstractmethods__, "record_heartbeat", "_get_stale_trial_ids"):
-    setattr(_PatientStorage, _name, _patiently(getattr(RDBStorage, _name)))
+def _open_journal(path: Path) -> BaseStorage:
+    if not path.absolute().parent.is_dir():
+        raise FileNotFoundError(f"no folder {path.parent} for the journal {path.name}")
+    # Optuna's own locks are files that a killed command leaves behind; the next one then waits for 30 seconds.
+    lock: Any = filelock.FileLock(f"{path}.lock")
+    try:
+        return JournalStorage(JournalFileBackend(str(path), lock_obj=lock))
+    except (ValueError, UnicodeDecodeError, KeyError, TypeError) as error:
+        raise ValueError(f"{path} is not a journal of Optuna: {error}") from error
 
 
 @contextlib.contextmanager
-def quiet() -> Iterator[None]:
-    """Keep Optuna from warning of each experimental part that is used on purpose."""
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
+def hold(storage: BaseStorage, url: str | None, name: str) -> Iterator[None]:
+    """Be the only command that writes to a study; whatever kills it, the operating system or the server frees it.
+
+    :param storage: What :func:`open_storage` returned.
+    :param url: For this.
+    :param name: The study, which need not exist.
+    :raises ValueError: If another command has it.
+    """
+    try:
+        with _lock(storage, url, name):
+            yield
+    except (filelock.Timeout, _HeldError):
+        who = "somebody who has just started"
+        with contextlib.suppress(KeyError):
+            who = optuna.load_study(study_name=name, storage=storage).user_attrs[_HELD_BY]
+        raise ValueError(f"study {name!r} is in use by {who}: wait, or end that command") from None
+
+
+class _HeldError(StorageInternalError):
+    """Another command has the study's advisory lock."""
+
+
+@contextlib.contextmanager
+def _lock(storage: BaseStorage, url: str | None, name: str) -> Iterator[None]:
+    file: Path | None = None
+    if isinstance(storage, RDBStorage):
+        if storage.engine.name == "postgresql":
+            with _advisory_lock(storage.engine, name):
+                yield
+            return
+        if storage.engine.name == "sqlite" and storage.engine.url.database:
+            file = Path(storage.engine.url.database)
+    elif url is None or "://" not in url:
+        file = Path(url or _JOURNAL)
+    if file is None:
+        print(f"note: nothing keeps two commands from one study in {url}: see to it", file=sys.stderr)
+        yield
+        return
+    with filelock.FileLock(f"{file}.{quote(name, safe='')}.lock", timeout=0):
         yield
 
 
-def open_store(url: str | None, *, patience: float = 0.0) -> Store:
-    """Return the store that ``--storage`` names.
+@contextlib.contextmanager
+def _advisory_lock(engine: sqlalchemy.Engine, name: str) -> Iterator[None]:
+    """Let the storage's one connection take the lock whenever it is made: after a restart of the server too."""
 
-    :param url: The path of a journal file (``study.log``), or ``postgresql://...``; ``sb3_lander.log`` in the working
-        folder when None.
-    :param patience: Seconds to wait for a database that does not answer; a worker of a study that exists has some.
-    :raises ValueError: If it is neither, or cannot be used.
-    """
-    if url is None:
-        return JournalStore(Path("sb3_lander.log"))
-    scheme, separator, _ = url.partition("://")
-    if not separator:
-        return JournalStore(Path(url))
-    if scheme.partition("+")[0] not in ("postgresql", "postgres"):
-        raise ValueError(f"--storage {url}: give a journal file's path, or postgresql://user@host/database")
-    return DatabaseStore(url, patience)
+    def take(connection: Any, _: object) -> None:
+        with connection.cursor() as cursor:
+            cursor.execute("SELECT pg_try_advisory_lock(hashtext(%s))", [f"sb3_lander/{name}"])
+            if not cursor.fetchone()[0]:
+                raise _HeldError
+        connection.commit()
+
+    sqlalchemy.event.listen(engine, "connect", take)
+    try:
+        engine.dispose()
+        engine.connect().close()
+        yield
+    finally:
+        sqlalchemy.event.remove(engine, "connect", take)
+        engine.dispose()
+
+
+def _myself() -> str:
+    return f"{socket.gethostname()}, process {os.getpid()}"
+
+
+def sign(study: optuna.Study) -> None:
+    """Say in a study who holds it, for those who want it too."""
+    study.set_user_attr(_HELD_BY, _myself())
+
+
+def patiently(function: Callable[..., Result], *args: Any) -> Result:
+    """Call a function again while the database does not answer, up to ten minutes; it must bear to be called twice."""
+    give_up = time.monotonic() + _PATIENCE
+    while True:
+        try:
+            return function(*args)
+        except (StorageInternalError, sqlalchemy.exc.OperationalError, sqlalchemy.exc.InterfaceError):
+            if time.monotonic() > give_up:
+                raise
+            time.sleep(1.0)

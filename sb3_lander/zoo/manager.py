@@ -24,10 +24,11 @@ from sb3_lander.callbacks.checkpoint import CheckpointCallback
 from sb3_lander.callbacks.eval_callback import WholeEvalCallback
 from sb3_lander.callbacks.periodic import PeriodicCallback
 from sb3_lander.envs.processes import PRELOADED, prepare_processes
-from sb3_lander.runs import entries as settings
+from sb3_lander.runs import entries
 from sb3_lander.runs.archive import check_whole
 from sb3_lander.runs.files import write_whole
 from sb3_lander.runs.saving import save_model, save_vecnormalize
+from sb3_lander.zoo import checks
 
 __all__ = ["LanderExperimentManager"]
 
@@ -53,8 +54,8 @@ class LanderExperimentManager(ExperimentManager):
     def __init__(self, args: Any, algo: str, env_id: str, *rest: Any, **kwargs: Any) -> None:
         given = inspect.signature(ExperimentManager.__init__).bind(self, args, algo, env_id, *rest, **kwargs).arguments
         super().__init__(args, algo, env_id, *rest, **kwargs)
-        if given.get("config") is None and algo in settings.config_names():
-            self.config = str(settings.default_config(algo))
+        if given.get("config") is None and algo in entries.config_names():
+            self.config = str(entries.default_config(algo))
         if self.trial_id is not None:
             self.trial_id = _TrialId(self.trial_id)
         self._vec_env_wrappers: dict[bool, Any] = {}
@@ -73,13 +74,13 @@ class LanderExperimentManager(ExperimentManager):
         if self.trained_agent:
             check_whole(self.trained_agent)
         if self.config.endswith((".yml", ".yaml")):
-            self._entry = settings.read_entry(self.config, self.env_name.gym_id)
+            self._entry = entries.read_entry(self.config, self.env_name.gym_id)
         if self.trial_id is not None and not (self.storage and self.study_name):
             raise ValueError("--trial-id needs --storage and --study-name")
         hyperparams, saved = super().read_hyperparameters()
-        settings.check(hyperparams, ALGOS[self.algo])
+        checks.check(hyperparams, ALGOS[self.algo])
         self._check_policy(hyperparams)
-        return settings.Hyperparameters(copy.deepcopy(hyperparams)), saved
+        return entries.Hyperparameters(copy.deepcopy(hyperparams)), saved
 
     def _check_policy(self, hyperparams: dict[str, Any]) -> None:
         """Build the environment and the policy once and drop them."""
@@ -88,12 +89,17 @@ class LanderExperimentManager(ExperimentManager):
             self._make_env(hyperparams, self.eval_env_kwargs).close()
         env = self._make_env(hyperparams, env_kwargs)
         env.close()
-        policy_class = settings.policy_class(hyperparams["policy"], ALGOS[self.algo])
-        # Frame stacking and unknown wrappers may change the spaces; a string of Python is the Zoo's to read.
-        known_wrapper = all(name.startswith(_OUR_VEC_WRAPPERS) for name, _ in settings.vec_env_wrappers(hyperparams))
+        # Unknown wrappers and frame stacking may change the spaces; a string of Python is the Zoo's to read.
+        known_wrapper = all(name.startswith(_OUR_VEC_WRAPPERS) for name, _ in entries.vec_env_wrappers(hyperparams))
+        if known_wrapper and not _can_act(self.algo, env):
+            valid = ", ".join(algo for algo in ALGOS if _can_act(algo, env))
+            raise ValueError(
+                f"{self.algo} cannot act in {self.env_name.gym_id}: its actions are {env.action_space}; valid: {valid}"
+            )
+        policy_class = checks.policy_class(hyperparams["policy"], ALGOS[self.algo])
         is_mapping = not isinstance(hyperparams.get("policy_kwargs"), str)
         if known_wrapper and is_mapping and not hyperparams.get("frame_stack"):
-            settings.build_policy(hyperparams, policy_class, env.observation_space, env.action_space)
+            checks.build_policy(hyperparams, policy_class, env.observation_space, env.action_space)
 
     def _make_env(self, hyperparams: dict[str, Any], env_kwargs: dict[str, Any]) -> gym.Env[Any, Any]:
         try:
@@ -118,14 +124,14 @@ class LanderExperimentManager(ExperimentManager):
             raise ValueError(f"{storage} has no study {study_name!r}") from error
         except IndexError as error:
             raise ValueError(f"study {study_name!r} in {storage} has no trial {trial_id}; they count from 0") from error
-        merged = settings.merge_policy_kwargs(self._entry, found)
+        merged = entries.merge_policy_kwargs(self._entry, found)
         activation = merged.get("policy_kwargs", {}).get("activation_fn")
         if isinstance(activation, type) and str(self._entry.get("policy")).startswith("sb3_lander."):
             merged["policy_kwargs"]["activation_fn"] = activation.__name__.lower()  # config.yml stays plain
         return merged
 
     def _preprocess_hyperparams(self, hyperparams: dict[str, Any]) -> Any:
-        wrappers = settings.vec_env_wrappers(hyperparams)
+        wrappers = entries.vec_env_wrappers(hyperparams)
         if any(name.startswith(_OUR_VEC_WRAPPERS) for name, _ in wrappers):
             for training in (True, False):
                 told = [
@@ -177,6 +183,16 @@ class LanderExperimentManager(ExperimentManager):
         has_rollouts = issubclass(ALGOS[self.algo], OnPolicyAlgorithm)
         narrowed: Any = _NarrowedTrial(trial, self.n_envs) if has_rollouts else trial
         return super().objective(narrowed)
+
+
+def _can_act(algo: str, env: gym.Env[Any, Any]) -> bool:
+    """Tell whether an algorithm supports the environment's actions; SB3 checks that before it builds a model."""
+    algo_class: Any = ALGOS[algo]
+    try:
+        algo_class(next(iter(algo_class.policy_aliases)), env, device="cpu", _init_setup_model=False)
+    except AssertionError:
+        return False
+    return True
 
 
 class _TrialId(int):

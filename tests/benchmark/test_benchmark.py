@@ -32,6 +32,17 @@ def few_tasks(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(training, "SCREENINGS", ((2, 100.0),))
 
 
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [("nope", "no hyperparameters for 'nope'; valid names: a2c, "), ("ppo", "--out FILE is missing")],
+)
+def test_a_recipe_that_does_not_exist_is_told_before_the_missing_file(
+    arguments: str, message: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["benchmark", arguments]) == 2
+    assert capsys.readouterr().err.startswith(f"sb3_lander: error: {message}")
+
+
 def test_a_search_evaluates_on_envpool_and_ends_at_its_limit(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(training, "_SEARCH_SCREENINGS", ((2, 80.0), (4, 0.0)))
     search = Measurement(targets=(-1e6, 1e6), evaluate_on="envpool", eval_every=256, steps_limit=700, final_episodes=0)

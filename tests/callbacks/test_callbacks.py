@@ -49,7 +49,11 @@ def test_checkpoints_fall_on_multiples_whatever_the_number_of_envs_and_the_start
 def test_a_checkpoint_has_its_normalisation_statistics(tmp_path: Path) -> None:
     env = VecNormalize(make_vec_env("Pendulum-v1"))
     ppo(env).learn(200, CheckpointCallback(100, keep=1, folder=tmp_path))
-    assert names(tmp_path) == ["rl_model_200_steps.zip", "rl_model_vecnormalize_200_steps.pkl"]
+    assert names(tmp_path) == [
+        "rl_model_200_steps.vecnormalize.npz",
+        "rl_model_200_steps.zip",
+        "rl_model_vecnormalize_200_steps.pkl",
+    ]
     loaded = VecNormalize.load(str(tmp_path / "rl_model_vecnormalize_200_steps.pkl"), make_vec_env("Pendulum-v1"))
     # One more than the steps: the first observation counts, and so does the count's small start.
     assert loaded.obs_rms.count == pytest.approx(201, abs=0.01)

@@ -15,6 +15,60 @@ def test_config_prints_the_path_of_our_file(capsys: pytest.CaptureFixture[str]) 
     assert capsys.readouterr().out == f"{REPO / 'hyperparams' / 'ppo.yml'}\n"
 
 
+def test_config_alone_says_that_the_zoos_commands_use_our_files(tmp_path: Path) -> None:
+    done = python("-m sb3_lander config", cwd=tmp_path)
+    assert done.status == 0, done.output
+    names, hook = done.output.splitlines()
+    assert names.startswith("Hyperparameters: a2c, allenact, ")
+    assert hook.startswith("The RL Zoo's commands use them")
+    assert "custom_envs.py is the hook" in hook  # an editable install has a copy of ours in site-packages
+
+
+@pytest.mark.parametrize("content", ["", "import a_module_that_is_not_installed\n"])
+def test_config_names_the_module_that_hides_our_hook(content: str, tmp_path: Path) -> None:
+    (tmp_path / "custom_envs.py").write_text(content)
+    hook = python("-m sb3_lander config", cwd=tmp_path).output.splitlines()[-1]
+    assert hook.startswith("The RL Zoo's commands do NOT use them here: ")
+    assert str(tmp_path / "custom_envs.py") in hook
+
+
+def test_config_sees_that_somebody_elses_module_calls_ours(tmp_path: Path) -> None:
+    (tmp_path / "custom_envs.py").write_text("from sb3_lander.zoo import register\n\nregister()\n")
+    hook = python("-m sb3_lander config", cwd=tmp_path).output.splitlines()[-1]
+    assert hook.startswith("The RL Zoo's commands use them")
+    assert str(tmp_path / "custom_envs.py") in hook
+
+
+def test_the_zoos_commands_run_behind_ours_where_somebody_elses_module_hides_the_hook(tmp_path: Path) -> None:
+    (tmp_path / "custom_envs.py").write_text("print('the user has a module of that name')\n")
+    agent = "--algo ppo --env LunarLanderContinuous-v2"
+    short = "-n 256 --eval-freq -1 --vec-env subproc -params n_envs:2 n_steps:64 batch_size:64 n_epochs:1"
+    trained = python(f"-m sb3_lander zoo train {agent} {short}", cwd=tmp_path)
+    assert trained.status == 0, trained.output
+    assert "the user has a module of that name" in trained.output
+    assert f"Loading hyperparameters from: {REPO / 'hyperparams' / 'ppo.yml'}" in trained.output
+    run = tmp_path / "logs/ppo/LunarLanderContinuous-v2_1"
+    assert "sb3_lander zoo train --algo ppo" in (run / "LunarLanderContinuous-v2/command.txt").read_text()
+    for command in ("enjoy", "record-video"):
+        played = python(f"-m sb3_lander zoo {command} {agent} -f logs -n 20", cwd=tmp_path)
+        assert played.status == 0, played.output
+    assert len(list((run / "videos").glob("*.mp4"))) == 1
+
+
+def test_the_help_of_a_command_of_the_zoo_is_the_zoos(tmp_path: Path) -> None:
+    done = python("-m sb3_lander zoo train --help", cwd=tmp_path)
+    assert done.status == 0
+    assert done.output.startswith("usage: sb3_lander zoo train")
+    assert "--optimize-hyperparameters" in done.output
+
+
+def test_a_mistake_behind_zoo_is_one_line_and_status_2(tmp_path: Path) -> None:
+    done = python("-m sb3_lander zoo train --algo ppo --env LunarLanderContinous-v2", cwd=tmp_path)
+    assert done.status == 2
+    (line,) = done.output.splitlines()
+    assert line.startswith("sb3_lander: error: LunarLanderContinous-v2 not found")
+
+
 def test_an_unknown_configuration_is_one_line_and_status_2(tmp_path: Path) -> None:
     done = python("-m sb3_lander config nothing", cwd=tmp_path)
     assert done.status == 2
@@ -22,7 +76,7 @@ def test_an_unknown_configuration_is_one_line_and_status_2(tmp_path: Path) -> No
     assert line.startswith("sb3_lander: error: no hyperparameters for 'nothing'; valid names: a2c, allenact,")
 
 
-@pytest.mark.parametrize("arguments", [[], ["config"], ["fly"], ["config", "ppo", "sac"]])
+@pytest.mark.parametrize("arguments", [[], ["evaluate"], ["fly"], ["zoo"], ["zoo", "fly"], ["config", "ppo", "sac"]])
 def test_a_wrong_command_line_shows_the_usage_and_has_status_2(
     arguments: list[str], capsys: pytest.CaptureFixture[str]
 ) -> None:

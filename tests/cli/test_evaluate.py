@@ -378,7 +378,7 @@ def test_the_runs_env_wrapper_is_applied(made_run: Callable[..., Path], evaluate
     [
         ("{frame_stack: 4}", "the run stacks frames (frame_stack: 4), which is not supported"),
         ("{vec_env_wrapper: a.B}", "the run's vec_env_wrapper 'a.B' may change observations"),
-        ("{env_wrapper: nowhere.B}", "the run's env_wrapper 'nowhere.B' cannot be imported"),
+        ("{env_wrapper: nowhere.B}", "the wrapper 'nowhere.B' is not known to be safe"),
         ("{normalize: true}", "normalises its observations, but has no vecnormalize.pkl"),
     ],
 )
@@ -390,6 +390,13 @@ def test_settings_that_cannot_be_heeded_are_refused(
     done = evaluate_command(run, FEW)
     assert done.status == 2
     assert message in done.err
+
+
+def test_a_trusted_wrapper_that_cannot_be_imported_is_named(
+    made_run: Callable[..., Path], evaluate_command: Evaluate
+) -> None:
+    run = made_run("{env_wrapper: nowhere.B}")
+    assert "the run's env_wrapper 'nowhere.B' cannot be imported" in evaluate_command(run, FEW, "--trust").err
 
 
 # ------------------------------------------------------------------------------------ a zip on its own

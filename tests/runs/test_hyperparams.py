@@ -14,6 +14,7 @@ import rl_zoo3
 import yaml
 from conftest import REPO
 from rl_zoo3.exp_manager import ExperimentManager
+from rl_zoo3.utils import get_class_by_name
 from stable_baselines3 import PPO
 from stable_baselines3.common.on_policy_algorithm import OnPolicyAlgorithm
 from torch import nn
@@ -122,7 +123,7 @@ def test_every_entry_flags_success_by_the_environments_own_threshold(file: Path)
     import gymnasium as gym
 
     entry = yaml.safe_load(file.read_text())[ENV_IDS[0]]
-    assert entry["env_wrapper"] == f"{SuccessWrapper.__module__}.{SuccessWrapper.__name__}"
+    assert get_class_by_name(entry["env_wrapper"]) is SuccessWrapper
     env = SuccessWrapper(gym.make(ENV_IDS[0]))
     assert env.threshold == 200
     env.close()

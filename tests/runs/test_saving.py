@@ -11,8 +11,8 @@ import pytest
 from stable_baselines3 import PPO
 
 from sb3_lander.runs.archive import check_whole
-from sb3_lander.runs.saving import save_model, save_vecnormalize
 from sb3_lander.runs.files import write_whole
+from sb3_lander.runs.saving import save_model, save_vecnormalize
 
 
 def test_a_saved_model_is_sb3s_own_file(tmp_path: Path) -> None:

@@ -17,14 +17,14 @@ import pytest
 import yaml
 from conftest import python, wait_until_gone
 from optuna.trial import TrialState
+from sb3_lander.shared_work import SharedWork
+from sb3_lander.storages import open_store
 
 from sb3_lander.__main__ import main
 from sb3_lander.benchmark.recipes import Recipe
-from sb3_lander.tuning import study as tuning
+from sb3_lander.tuning import trials as tuning
 from sb3_lander.tuning.search import Search, make_search
-from sb3_lander.tuning.shared_work import SharedWork
-from sb3_lander.tuning.storage import open_store
-from sb3_lander.tuning.study import open_study, trial_seeds, tune
+from sb3_lander.tuning.trials import open_study, trial_seeds, tune
 
 V3 = "LunarLanderContinuous-v3"
 TINY = {"n_envs": 4, "n_steps": 64, "batch_size": 64, "n_epochs": 1, "n_timesteps": 512, "callback": None}

@@ -114,6 +114,15 @@ def test_params_and_n_override_our_file(zoo: Zoo, tmp_path: Path) -> None:
     assert (model.num_timesteps, model.gamma, type(model.policy).__name__) == (256, 0.9, "ActorCriticPolicy")
 
 
+def test_policy_kwargs_may_be_none_as_in_sb3(zoo: Zoo, tmp_path: Path) -> None:
+    zoo("train", V2, TINY, "policy:'MlpPolicy'", "policy_kwargs:None")
+    run = Run.load(tmp_path / "logs/ppo/LunarLanderContinuous-v2_1")
+    assert run.config["policy_kwargs"] is None
+    assert run.final_model is not None
+    # SB3's own networks: two layers of 64 for each of actor and critic, their heads, and the std.
+    assert weights(run.final_model).numel() == 2 * (8 * 64 + 64 + 64 * 64 + 64) + (64 * 2 + 2) + (64 + 1) + 2
+
+
 def test_a_schedule_reaches_the_optimizer_and_the_clip_range(zoo: Zoo, tmp_path: Path) -> None:
     zoo("train", V2, TINY, "learning_rate:'lin_1e-3'", "clip_range:'lin_0.4'", "-n", "512", "-tb", "tb")
     logged = scalars(tmp_path / "tb/LunarLanderContinuous-v2/PPO_1")
@@ -326,6 +335,13 @@ def test_a_bad_setting_is_one_error_and_leaves_nothing_behind(
     with pytest.raises(ValueError, match=re.escape(message)):
         zoo("train", V2, "--conf-file bad.yml")
     assert [path.name for path in tmp_path.iterdir()] == ["bad.yml"]
+
+
+def test_an_algorithm_for_other_actions_is_one_error_that_names_those_that_can(zoo: Zoo, tmp_path: Path) -> None:
+    message = "dqn cannot act in LunarLanderContinuous-v2: its actions are Box(-1.0, 1.0, (2,), float32); valid: a2c, "
+    with pytest.raises(ValueError, match=re.escape(message)):
+        zoo("train --algo dqn --env LunarLanderContinuous-v2")
+    assert not list(tmp_path.iterdir())
 
 
 def test_a_bad_setting_ends_the_command_with_a_failure(tmp_path: Path) -> None:

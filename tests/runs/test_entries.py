@@ -10,7 +10,8 @@ import pytest
 from sb3_contrib import ARS
 from stable_baselines3 import DDPG, PPO, SAC
 
-from sb3_lander.runs import entries as settings
+from sb3_lander.runs import entries
+from sb3_lander.zoo import checks
 
 GOOD: dict[str, Any] = {"n_timesteps": 1e6, "policy": "MlpPolicy"}
 
@@ -23,10 +24,11 @@ GOOD: dict[str, Any] = {"n_timesteps": 1e6, "policy": "MlpPolicy"}
         (SAC, {"ent_coef": "auto_0.1", "train_freq": [1, "episode"], "gradient_steps": -1}),
         (DDPG, {"noise_type": "normal", "noise_std": 0.1}),
         (ARS, {"delta_std": "lin_0.1", "n_top": None}),
+        (SAC, {"policy_kwargs": None, "replay_buffer_kwargs": None}),
     ],
 )
 def test_a_good_entry_passes(algo_class: Any, change: dict[str, Any]) -> None:
-    settings.check({**GOOD, **change}, algo_class)
+    checks.check({**GOOD, **change}, algo_class)
 
 
 @pytest.mark.parametrize(
@@ -45,6 +47,7 @@ def test_a_good_entry_passes(algo_class: Any, change: dict[str, Any]) -> None:
         (PPO, {"target_kl": "small"}, "target_kl: 'small' is not valid, it must be a number or null"),
         (PPO, {"policy_kwargs": [64]}, "policy_kwargs: [64] is not valid, it must be a mapping"),
         (PPO, {"policy": 3}, "policy: 3 is not valid"),
+        (PPO, {"monitor_kwargs": None}, "monitor_kwargs: None is not valid, it must be a mapping"),
         (PPO, {"normalize": 1}, "normalize: 1 is not valid, it must be true, false or a mapping"),
         (PPO, {"noise_std": 0.1}, "unknown hyperparameter 'noise_std' for PPO"),
         (PPO, {"device": "cpu"}, "unknown hyperparameter 'device' for PPO"),
@@ -57,14 +60,14 @@ def test_a_bad_entry_is_refused_with_the_key_the_value_and_what_would_be_valid(
     algo_class: Any, change: dict[str, Any], message: str
 ) -> None:
     with pytest.raises(ValueError, match=re.escape(message)):
-        settings.check({**GOOD, **change}, algo_class)
+        checks.check({**GOOD, **change}, algo_class)
 
 
 def test_an_entry_without_a_policy_or_a_budget_is_refused() -> None:
     with pytest.raises(ValueError, match="lack 'n_timesteps'"):
-        settings.check({"policy": "MlpPolicy"}, PPO)
+        checks.check({"policy": "MlpPolicy"}, PPO)
     with pytest.raises(ValueError, match="lack 'policy'"):
-        settings.check({"n_timesteps": 1}, PPO)
+        checks.check({"n_timesteps": 1}, PPO)
 
 
 @pytest.mark.parametrize(
@@ -81,17 +84,17 @@ def test_an_entry_without_a_policy_or_a_budget_is_refused() -> None:
 def test_a_file_that_is_no_hyperparameter_file_is_refused(tmp_path: Path, text: str, message: str) -> None:
     (tmp_path / "bad.yml").write_text(text)
     with pytest.raises(ValueError, match=re.escape(message)):
-        settings.read_entry(tmp_path / "bad.yml", "Lander-v0")
+        entries.read_entry(tmp_path / "bad.yml", "Lander-v0")
 
 
 def test_the_default_entry_serves_an_environment_without_its_own(tmp_path: Path) -> None:
     (tmp_path / "a.yml").write_text("default: {n_envs: 1}\nB-v0: {n_envs: 2}\n")
-    assert settings.read_entry(tmp_path / "a.yml", "A-v0") == {"n_envs": 1}
-    assert settings.read_entry(tmp_path / "a.yml", "B-v0") == {"n_envs": 2}
+    assert entries.read_entry(tmp_path / "a.yml", "A-v0") == {"n_envs": 1}
+    assert entries.read_entry(tmp_path / "a.yml", "B-v0") == {"n_envs": 2}
 
 
 def test_an_update_merges_policy_kwargs_and_leaves_the_original_alone() -> None:
-    ours = settings.Hyperparameters(gamma=0.9, policy_kwargs={"mirror": "x", "net_arch": [8]})
+    ours = entries.Hyperparameters(gamma=0.9, policy_kwargs={"mirror": "x", "net_arch": [8]})
     trial = ours.copy()
     trial.update({"gamma": 0.8, "policy_kwargs": {"net_arch": [16]}})
     assert trial == {"gamma": 0.8, "policy_kwargs": {"mirror": "x", "net_arch": [16]}}
@@ -99,11 +102,11 @@ def test_an_update_merges_policy_kwargs_and_leaves_the_original_alone() -> None:
 
 
 def test_nothing_is_merged_into_policy_kwargs_given_as_python() -> None:
-    ours = settings.Hyperparameters(policy_kwargs="dict(net_arch=[8])")
+    ours = entries.Hyperparameters(policy_kwargs="dict(net_arch=[8])")
     ours.update(policy_kwargs={"net_arch": [16]})
     assert ours == {"policy_kwargs": {"net_arch": [16]}}
 
 
 def test_an_unknown_configuration_lists_the_valid_names() -> None:
     with pytest.raises(ValueError, match=r"no hyperparameters for 'ppp'; valid names: a2c, allenact, ars, .*, trpo"):
-        settings.default_config("ppp")
+        entries.default_config("ppp")

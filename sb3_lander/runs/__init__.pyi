@@ -1,0 +1,11 @@
+from .entries import config_names as config_names
+from .entries import default_config as default_config
+from .entries import read_entry as read_entry
+from .files import write_text as write_text
+from .files import write_whole as write_whole
+from .run import Checkpoint as Checkpoint
+from .run import Run as Run
+from .saving import save_model as save_model
+from .saving import save_vecnormalize as save_vecnormalize
+from .training_log import TrainingLog as TrainingLog
+from .training_log import read_log as read_log

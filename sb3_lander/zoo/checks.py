@@ -1,0 +1,174 @@
+"""Whether an entry of a hyperparameter file can work: its keys, its values and its policy, before a training begins."""
+
+from __future__ import annotations
+
+import difflib
+import inspect
+import math
+import types
+import typing
+from collections.abc import Mapping
+from typing import Any
+
+from gymnasium import spaces
+from stable_baselines3.common.base_class import BaseAlgorithm
+
+__all__ = ["build_policy", "check", "policy_class"]
+
+_ZOO_KEYS = {"n_timesteps", "n_envs", "policy", "policy_kwargs", "normalize", "frame_stack", "env_kwargs"} | {
+    "env_wrapper",
+    "vec_env_wrapper",
+    "monitor_kwargs",
+    "callback",
+}
+"""What the RL Zoo itself takes out of an entry, whatever the algorithm."""
+
+_FROM_THE_ZOO = {"self", "env", "seed", "device", "verbose", "tensorboard_log", "_init_setup_model", "kwargs"}
+_SCHEDULES = ("learning_rate", "clip_range", "clip_range_vf", "delta_std")
+_COUNTS = {"n_timesteps", "n_envs", "n_steps", "batch_size", "n_epochs", "buffer_size", "n_delta", "frame_stack"}
+_FRACTIONS = ("gamma", "gae_lambda", "tau")
+_MAPPING_OR_TEXT = ("policy_kwargs", "monitor_kwargs", "normalize", "replay_buffer_kwargs")
+_MAY_BE_NONE = ("policy_kwargs", "replay_buffer_kwargs")
+
+
+def check(entry: Mapping[str, Any], algo_class: type[BaseAlgorithm]) -> None:
+    """Check an entry's keys and types against the Zoo and the algorithm's constructor.
+
+    :param entry: Hyperparameters as the YAML file and the command line give them.
+    :param algo_class: The SB3 class that they are for.
+    :raises ValueError: On an unknown key, a wrong type, or a number out of range; the message names the key,
+        the value, and what would be valid.
+    """
+    hints = _constructor_hints(algo_class)
+    allowed = _ZOO_KEYS | set(hints) | ({"noise_type", "noise_std"} if "action_noise" in hints else set())
+    for key, value in entry.items():
+        if key not in allowed:
+            close = difflib.get_close_matches(str(key), allowed, n=1)
+            hint = f"did you mean {close[0]!r}? " if close else ""
+            valid = ", ".join(sorted(allowed))
+            raise ValueError(f"unknown hyperparameter {key!r} for {algo_class.__name__}: {hint}valid: {valid}")
+        _check_value(key, value, hints.get(key, Any))
+    for key in ("n_timesteps", "policy"):
+        if key not in entry:
+            raise ValueError(f"the hyperparameters lack {key!r}")
+
+
+def _constructor_hints(algo_class: type[BaseAlgorithm]) -> dict[str, Any]:
+    # Not typing.get_type_hints: some of the annotations name what SB3 imports for the type checker only.
+    parameters = inspect.signature(algo_class.__init__).parameters
+    return {name: parameter.annotation for name, parameter in parameters.items() if name not in _FROM_THE_ZOO}
+
+
+def _check_value(key: str, value: Any, hint: Any) -> None:
+    def refuse(valid: str) -> typing.NoReturn:
+        note = ""
+        if isinstance(value, str) and _is_number(value):
+            note = f" (YAML reads {value} as a string: write {float(value)!r} or !!float {value})"
+        raise ValueError(f"{key}: {value!r} is not valid, it must be {valid}{note}")
+
+    number = isinstance(value, (int, float)) and not isinstance(value, bool)
+    if value is None and key in _MAY_BE_NONE:
+        return
+    if key in _SCHEDULES:
+        kind, _, start = value.partition("_") if isinstance(value, str) else ("", "", "")
+        if not (number or (kind in ("lin", "linear") and _is_number(start))):
+            refuse("a number, or lin_<number> for a linear decay to 0")
+    elif key == "n_timesteps":
+        if not number or not math.isfinite(value) or int(value) != value:
+            refuse("a whole number of steps")
+    elif key in ("n_envs", "frame_stack"):
+        if not isinstance(value, int) or isinstance(value, bool):
+            refuse("a whole number")
+    elif key == "env_kwargs":
+        if not isinstance(value, Mapping):
+            refuse("a mapping")
+    elif key in _MAPPING_OR_TEXT:
+        if not isinstance(value, (Mapping, str)) and not (key == "normalize" and isinstance(value, bool)):
+            refuse("true, false or a mapping" if key == "normalize" else "a mapping")
+    elif key == "policy":
+        if not isinstance(value, str):
+            refuse("the name of a policy, or its dotted path")
+    elif not _matches(value, hint):
+        refuse(_describe(hint))
+    if number and key in _COUNTS and value < 1:
+        refuse("at least 1")
+    if number and key in _FRACTIONS and not 0 <= value <= 1:
+        refuse("between 0 and 1")
+
+
+def _is_number(text: str) -> bool:
+    try:
+        return math.isfinite(float(text))
+    except ValueError:
+        return False
+
+
+def _matches(value: Any, hint: Any) -> bool:
+    """Tell whether a YAML value suits a type hint; only plain values and their unions are judged."""
+    if typing.get_origin(hint) in (typing.Union, types.UnionType):
+        return any(_matches(value, option) for option in typing.get_args(hint))
+    if hint is bool:
+        return isinstance(value, bool)
+    if hint in (int, float):
+        return isinstance(value, (int, hint)) and not isinstance(value, bool)
+    if hint is str:
+        return isinstance(value, str)
+    if hint in (None, types.NoneType):
+        return value is None
+    if typing.get_origin(hint) is tuple:
+        return isinstance(value, (list, tuple))
+    return True
+
+
+def _describe(hint: Any) -> str:
+    options = typing.get_args(hint) if typing.get_origin(hint) in (typing.Union, types.UnionType) else (hint,)
+    names = {
+        int: "a whole number",
+        float: "a number",
+        bool: "true or false",
+        str: "a string",
+        types.NoneType: "null",
+    }
+    return " or ".join(names.get(option, str(option)) for option in options)
+
+
+def policy_class(name: str, algo_class: type[BaseAlgorithm]) -> type:
+    """Return the class of an entry's ``policy``.
+
+    :param name: One of the algorithm's aliases, or a dotted path.
+    :param algo_class: The SB3 class.
+    :raises ValueError: If there is none.
+    """
+    from rl_zoo3.utils import get_class_by_name
+
+    aliases = algo_class.policy_aliases
+    try:
+        return get_class_by_name(name) if "." in name else aliases[name]
+    except (KeyError, ImportError, AttributeError) as error:
+        valid = f"one of {', '.join(aliases)}, or the dotted path of a class"
+        raise ValueError(f"policy: {name!r} is not valid, it must be {valid} ({error!r})") from error
+
+
+def build_policy(
+    entry: Mapping[str, Any],
+    policy_class: type,
+    observation_space: spaces.Space[Any],
+    action_space: spaces.Space[Any],
+) -> None:
+    """Construct the entry's policy once and drop it, so that wrong ``policy_kwargs`` show before the run.
+
+    torch's random state is left as it was.
+
+    :raises ValueError: With the reason, if the policy refuses its arguments.
+    """
+    import torch
+
+    parameters = inspect.signature(policy_class.__init__).parameters  # type: ignore[misc] # the class is only known at run time
+    arguments: dict[str, Any] = {"lr_schedule": lambda _: 1e-3, "use_sde": bool(entry.get("use_sde", False))}
+    arguments = {name: value for name, value in arguments.items() if name in parameters}
+    policy_kwargs = dict(entry.get("policy_kwargs") or {})
+    with torch.random.fork_rng(devices=[]):
+        try:
+            policy_class(observation_space, action_space, **arguments, **policy_kwargs)
+        except (TypeError, ValueError, AssertionError, AttributeError) as error:
+            raise ValueError(f"policy_kwargs {policy_kwargs} do not suit {policy_class.__name__}: {error}") from error
