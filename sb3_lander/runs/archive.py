@@ -2,7 +2,8 @@
 
 SB3's own reader unpickles whatever the member ``data`` holds in base64, and so runs any code that its author
 chose. Here ``data`` is read as the JSON that it is, and ``policy.pth`` by torch's ``weights_only`` reader, each
-after a check of its size. No other member is opened, and nothing is written to disk.
+after a check of its size. No other member is opened, and nothing is written to disk. (skops reads scikit-learn's models
+in this spirit, safetensors needs a file of its own: nothing kept reads SB3's.)
 """
 
 from __future__ import annotations

@@ -1,4 +1,7 @@
-"""Files that are whole under their own name at any moment, whatever happens to the process or the disk."""
+"""Files that are whole under their own name at any moment, whatever happens to the process or the disk.
+
+By hand, since the library for it, atomicwrites, is no longer kept.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,7 @@
-"""One hyperparameter that a search varies: a range or choices, as plain YAML."""
+"""One hyperparameter that a search varies: a range or choices, as plain YAML.
+
+By hand, since Optuna has distributions but no file format for them.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,7 @@
-"""Whether an entry of a hyperparameter file can work: its keys, its values and its policy, before a training begins."""
+"""Whether an entry of a hyperparameter file can work: its keys, its values and its policy, before a training begins.
+
+By hand, since what is valid is what the algorithm's constructor and the RL Zoo take, which no schema library reads.
+"""
 
 from __future__ import annotations
 
