@@ -92,7 +92,7 @@ def v2_run(tmp_path_factory: pytest.TempPathFactory) -> ShortRun:
 
 @pytest.fixture(scope="session")
 def server() -> Iterator[Server]:
-    """A real PostgreSQL server."""
+    """Return a real PostgreSQL server."""
     if find_binaries() is None and "CI" not in os.environ:
         pytest.skip("no PostgreSQL here: apt-get install postgresql")
     # Not under pytest's own folder, which nobody else may enter.
@@ -106,7 +106,7 @@ def server() -> Iterator[Server]:
 
 @pytest.fixture
 def cluster(tmp_path: Path) -> Iterator[Cluster]:
-    """A real scheduler of Dask, whose workers can import what tests can."""
+    """Return a real scheduler of Dask, whose workers can import what tests can."""
     cluster = Cluster(tmp_path, REPO / "tests")
     yield cluster
     cluster.stop()

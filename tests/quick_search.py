@@ -44,14 +44,14 @@ def train_quickly(folder: str, _: int, recipe: Recipe, seed: int, __: Measuremen
 class Quick(Executor):
     """An executor that trains quickly, on another one."""
 
-    def __init__(self, executor: ProcessExecutor | ClusterExecutor, folder: str) -> None:
+    def __init__(self, executor: Executor, folder: str) -> None:
         self._executor = executor
         self._folder = folder
 
     @property
     def workers(self) -> int:
         """As the other one's."""
-        return self._executor.workers
+        return int(getattr(self._executor, "workers", 1))
 
     def submit(self, function: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Future[Any]:
         """Train quickly, whatever the function."""

@@ -84,7 +84,9 @@ def test_errors_come_back_once(cluster: Cluster, tmp_path: Path) -> None:
 def test_a_worker_with_another_version_is_named(cluster: Cluster, tmp_path: Path) -> None:
     other = tmp_path / "other"
     (other / "sb3_lander-9.9.dist-info").mkdir(parents=True)
-    (other / "sb3_lander-9.9.dist-info" / "METADATA").write_text("Metadata-Version: 2.1\nName: sb3-lander\nVersion: 9.9\n")
+    (other / "sb3_lander-9.9.dist-info" / "METADATA").write_text(
+        "Metadata-Version: 2.1\nName: sb3-lander\nVersion: 9.9\n"
+    )
     path = os.pathsep.join([str(other), str(Path(__file__).parent), os.environ.get("PYTHONPATH", "")])
     cluster.start_worker(env={"PYTHONPATH": path})
     with ClusterExecutor(str(cluster.file)) as executor:
@@ -110,7 +112,9 @@ def test_a_scheduler_that_does_not_answer_is_one_line(where: str, message: str, 
 
 
 def test_workers_on_a_cluster_are_not_counted_on_the_command_line() -> None:
-    with pytest.raises(ValueError, match="the cluster tcp://x:1 knows itself how much it does at a time: leave out the 2"):
+    with pytest.raises(
+        ValueError, match="the cluster tcp://x:1 knows itself how much it does at a time: leave out the 2"
+    ):
         open_executor("tcp://x:1", 2)
     with open_executor(None, None) as executor:
         assert isinstance(executor, ProcessExecutor)

@@ -71,7 +71,7 @@ def test_a_killed_process_costs_its_item_a_repeat_and_the_others_nothing(tmp_pat
 def test_an_item_that_always_kills_its_process_ends_in_one_clear_error(tmp_path: Path) -> None:
     with ProcessExecutor(2) as executor:
         results = dict(run(executor, note, [(tmp_path, "bad", 99), (tmp_path, "good", 0)]))
-    with pytest.raises(ChildProcessError, match="ended early, 4 times over.*lack of memory"):
+    with pytest.raises(ChildProcessError, match=r"ended early, 4 times over.*lack of memory"):
         results[tmp_path, "bad", 99].result()
     assert results[tmp_path, "good", 0].exception() is None
     assert len(list(tmp_path.glob("bad.*"))) == ATTEMPTS == 4
@@ -85,10 +85,16 @@ def test_an_error_of_the_function_is_the_items_own() -> None:
 
 
 def test_leaving_by_an_exception_ends_what_runs(tmp_path: Path) -> None:
-    with pytest.raises(KeyboardInterrupt), ProcessExecutor(2) as executor:
-        futures = [executor.submit(wait_for_ever, tmp_path) for _ in range(3)]
-        wait_for(lambda: len(list(tmp_path.iterdir())) == 2)
-        raise KeyboardInterrupt
+    futures = []
+
+    def interrupted() -> None:
+        with ProcessExecutor(2) as executor:
+            futures.extend(executor.submit(wait_for_ever, tmp_path) for _ in range(3))
+            wait_for(lambda: len(list(tmp_path.iterdir())) == 2)
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        interrupted()
     assert all(future.done() for future in futures)
     for file in tmp_path.iterdir():
         assert not Path("/proc", file.suffix[1:]).exists()
@@ -135,7 +141,9 @@ def test_any_executor_will_do_and_gets_so_many_items_at_once() -> None:
         results = [future.result() for _, future in run(executor, work, [(i,) for i in range(20)], at_once=3)]
         assert sorted(results) == list(range(20))
         assert most[0] <= 3
-        assert sorted(future.result() for _, future in run(executor, work, [(i,) for i in range(20)])) == sorted(results)
+        assert sorted(future.result() for _, future in run(executor, work, [(i,) for i in range(20)])) == sorted(
+            results
+        )
 
 
 def test_items_may_wait_for_results_before_there_are_more() -> None:
@@ -157,7 +165,8 @@ def test_futures_that_are_cancelled_are_submitted_again() -> None:
     class Forgetful(Executor):
         """Cancels every item once, as Dask does when its scheduler is restarted."""
 
-        seen: set[Any] = set()
+        def __init__(self) -> None:
+            self.seen: set[Any] = set()
 
         def submit(self, function: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Future[Any]:
             future: Future[Any] = Future()
