@@ -5,12 +5,15 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import NamedTuple
 
 import pytest
+from dask_cluster import Cluster
+from postgres import Server, find_binaries
 
 REPO = Path(__file__).resolve().parent.parent
 
@@ -85,6 +88,28 @@ def v2_run(tmp_path_factory: pytest.TempPathFactory) -> ShortRun:
     )
     assert done.status == 0, done.output
     return ShortRun(cwd, cwd / "logs/ppo/LunarLanderContinuous-v2_1", done.output)
+
+
+@pytest.fixture(scope="session")
+def server() -> Iterator[Server]:
+    """Return a real PostgreSQL server."""
+    if find_binaries() is None and "CI" not in os.environ:
+        pytest.skip("no PostgreSQL here: apt-get install postgresql")
+    # Not under pytest's own folder, which nobody else may enter.
+    with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as folder:
+        os.chmod(folder, 0o755)
+        server = Server(Path(folder))
+        server.start()
+        yield server
+        server.stop()
+
+
+@pytest.fixture
+def cluster(tmp_path: Path) -> Iterator[Cluster]:
+    """Return a real scheduler of Dask, whose workers can import what tests can."""
+    cluster = Cluster(tmp_path, *map(Path, filter(None, sys.path)))
+    yield cluster
+    cluster.stop()
 
 
 @pytest.fixture

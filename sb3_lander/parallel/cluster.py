@@ -72,6 +72,10 @@ class ClusterExecutor(Executor):
         self._where = where
         self._shares: dict[str, tuple[list[int], bool]] = {}
         self._client = self._connect()
+        try:
+            self._client.run_on_scheduler(_check, _versions(), "scheduler")
+        except ImportError as error:
+            raise ClusterError(f"the scheduler {where} needs what the command has: {error}") from error
         if self.workers == 0:
             print(f"note: the scheduler {where} has no workers yet", file=sys.stderr)
 
@@ -81,6 +85,9 @@ class ClusterExecutor(Executor):
             raise ClusterError(f"there is no scheduler file {self._where}")
         where = {"scheduler_file" if is_file else "address": self._where}
         try:
+            if not is_file:
+                # A client that cannot even begin to connect complains once more when it is deleted.
+                self._dask.comm.resolve_address(self._where)
             return self._dask.Client(**where, timeout=_ANSWER, set_as_default=False)
         except (*_AWAY, ValueError) as error:
             raise ClusterError(f"no Dask scheduler answers at {self._where}: is `dask scheduler` running?") from error
@@ -165,16 +172,21 @@ def _versions() -> dict[str, str | None]:
     return {"python": found["python"], "distributed": metadata.version("distributed"), **found["versions"]}
 
 
+def _check(versions: Mapping[str, str | None], who: str) -> None:
+    here = _versions()
+    differing = [f"{name} {here[name]}, not {wanted}" for name, wanted in versions.items() if here[name] != wanted]
+    if differing:
+        raise ClusterError(f"the {who} has {', '.join(differing)}: it needs what the command has")
+
+
 def _run_on_worker(
     versions: Mapping[str, str | None], shares: Mapping[str, tuple[list[int], bool]], work: bytes
 ) -> Any:
     """Do one item on a Dask worker, in a process beside it, until the scheduler says that nobody wants it any more."""
     import distributed
 
-    worker, here = distributed.get_worker(), _versions()
-    differing = [f"{name} {here[name]}, not {wanted}" for name, wanted in versions.items() if here[name] != wanted]
-    if differing:
-        raise ClusterError(f"the worker {worker.address} has {', '.join(differing)}: it needs what the command has")
+    worker = distributed.get_worker()
+    _check(versions, f"worker {worker.address}")
     function, args, kwargs = cloudpickle.loads(work)
     # Dask's nanny forbids its workers processes of their own; ours end with it.
     multiprocessing.current_process().daemon = False

@@ -50,8 +50,9 @@ def open_storage(url: str | None = None) -> BaseStorage:
         options: dict[str, Any] = {}
         if parsed.get_backend_name() in ("postgresql", "postgres"):
             parsed = parsed.set(drivername="postgresql+psycopg")
-            # One connection, which is checked before each use: it holds the lock, see hold.
-            options = {"pool_size": 1, "max_overflow": 0, "pool_pre_ping": True}
+            # One connection, which is checked before each use: it holds the lock, see hold. Optuna has a second one for
+            # a moment, when it looks at the tables at first.
+            options = {"pool_size": 1, "max_overflow": 1, "pool_pre_ping": True}
             options["connect_args"] = {"connect_timeout": 10, "keepalives_idle": 30, "application_name": _myself()}
         return RDBStorage(parsed.render_as_string(hide_password=False), engine_kwargs=options)
     except ImportError as error:
@@ -95,6 +96,8 @@ def hold(storage: BaseStorage, url: str | None, name: str) -> Iterator[None]:
         who = "somebody who has just started"
         with contextlib.suppress(KeyError):
             who = optuna.load_study(study_name=name, storage=storage).user_attrs[_HELD_BY]
+        if isinstance(storage, RDBStorage):
+            storage.engine.dispose()
         raise ValueError(f"study {name!r} is in use by {who}: wait, or end that command") from None
 
 
@@ -110,8 +113,8 @@ def _lock(storage: BaseStorage, url: str | None, name: str) -> Iterator[None]:
             with _advisory_lock(storage.engine, name):
                 yield
             return
-        if storage.engine.name == "sqlite" and storage.engine.url.database:
-            file = Path(storage.engine.url.database)
+        if storage.engine.name == "sqlite" and storage.engine.url.database != ":memory:":
+            file = Path(str(storage.engine.url.database))
     elif url is None or "://" not in url:
         file = Path(url or _JOURNAL)
     if file is None:
@@ -129,9 +132,11 @@ def _advisory_lock(engine: sqlalchemy.Engine, name: str) -> Iterator[None]:
     def take(connection: Any, _: object) -> None:
         with connection.cursor() as cursor:
             cursor.execute("SELECT pg_try_advisory_lock(hashtext(%s))", [f"sb3_lander/{name}"])
-            if not cursor.fetchone()[0]:
-                raise _HeldError
+            is_mine = cursor.fetchone()[0]
         connection.commit()
+        if not is_mine:
+            connection.close()
+            raise _HeldError
 
     sqlalchemy.event.listen(engine, "connect", take)
     try:

@@ -14,13 +14,15 @@ from typing import Any
 
 import pytest
 import yaml
-from conftest import REPO, wait_until_gone
+from conftest import REPO, python, wait_until_gone
+from dask_cluster import Cluster
 
 from sb3_lander.__main__ import main
 from sb3_lander.benchmark import runner as benchmark
 from sb3_lander.benchmark import training
 from sb3_lander.benchmark.recipes import Measurement, Recipe
 from sb3_lander.benchmark.target import Target
+from sb3_lander.envs.cores import usable_cores
 
 TINY = {"n_envs": 4, "n_steps": 64, "batch_size": 64, "n_epochs": 1, "n_timesteps": 512}
 """Changes that make a training of any entry take a second."""
@@ -264,27 +266,23 @@ def test_the_table_has_a_row_for_each_recipe_and_as_many_cells_as_its_head() -> 
     assert "| never |" in lines[3]
 
 
-def test_machines_share_a_benchmark_out(tmp_path: Path) -> None:
+def test_workers_of_a_cluster_share_a_benchmark_out(cluster: Cluster, tmp_path: Path) -> None:
     recipes = tmp_path / "recipes.yml"
     recipes.write_text(yaml.safe_dump({name: {"changes": {**TINY, "gamma": gamma}} for name, gamma in GAMMAS.items()}))
-    command = [sys.executable, "-m", "sb3_lander", "benchmark", str(recipes), "--study", "s", "--seeds", "2"]
-    command += ["--budget", "256", "--final-episodes", "2"]
-    both = [
-        subprocess.Popen([*command, "--out", out], cwd=tmp_path, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL)
-        for out in ("a.json", "b.json")
-    ]
-    assert [one.wait(timeout=300) for one in both] == [0, 0]
-    a, b = (json.loads((tmp_path / out).read_text()) for out in ("a.json", "b.json"))
-    done = sorted((run["recipe"], run["seed"]) for run in a["runs"])
-    assert done == [(name, seed) for name in sorted(GAMMAS) for seed in (1000, 1001)]
-    assert a["runs"] == b["runs"]
-    assert len({run["worker"] for run in a["runs"]}) == 2
-    alone = benchmark.run(
-        benchmark.load_recipes([str(recipes)]), [1000], Measurement(**a["measurement"]), tmp_path / "alone.json"
+    for _ in range(4):
+        cluster.start_worker()
+    command = ["benchmark", str(recipes), "--seeds", "2", "--budget", "256", "--final-episodes", "2"]
+    done = python("-m sb3_lander", *command, "--out many.json --cluster", cluster.file, cwd=tmp_path)
+    assert done.status == 0, done.output
+    many = json.loads((tmp_path / "many.json").read_text())
+    trained = sorted((run["recipe"], run["seed"]) for run in many["runs"])
+    assert trained == [(name, seed) for name in sorted(GAMMAS) for seed in (1000, 1001)]
+    one = benchmark.run(
+        benchmark.load_recipes([str(recipes)]), [1000], Measurement(**many["measurement"]), tmp_path / "one.json"
     )
-    finals = {(run["recipe"], run["seed"]): run["final"] for run in a["runs"]}
-    assert all(finals[run["recipe"], run["seed"]] == run["final"] for run in alone["runs"])
-    other = [*command, "--budget", "512", "--out", "c.json"]
-    refused = subprocess.run(other, cwd=tmp_path, capture_output=True, text=True, timeout=300, check=False)
-    assert refused.returncode == 2
-    assert "is not this benchmark of these recipes" in refused.stderr
+    finals = {(run["recipe"], run["seed"]): run["final"] for run in many["runs"]}
+    assert all(finals[run["recipe"], run["seed"]] == run["final"] for run in one["runs"])
+    # Four workers have cores of their own only where there are four.
+    shared = len(usable_cores()) < 4
+    assert ("note: trainings shared cores" in done.output) == shared
+    assert not any(run["shares_cores"] for run in one["runs"])

@@ -6,6 +6,7 @@ import json
 import math
 import pickle
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -213,6 +214,8 @@ def test_worker_processes_give_the_same_report(ppo: BaseAlgorithm) -> None:
     tasks = fixed_tasks(V3, 24, env_kwargs={"enable_wind": True})
     here = evaluate(ppo, tasks).to_json()
     assert evaluate(ppo, tasks, n_processes=2, n_envs=5).to_json() == here
+    with ThreadPoolExecutor(1) as executor:
+        assert evaluate(ppo, tasks, executor=executor, n_envs=7).to_json() == here
     # An id that only this process has registered, and a model that is no SB3 model.
     tasks = fixed_tasks(SCRIPTED, 9, first_seed=0)
     assert evaluate(NOTHING, tasks, n_processes=3, n_envs=2) == evaluate(NOTHING, tasks)
@@ -489,7 +492,7 @@ def test_a_script_without_the_main_guard_is_told_so(tmp_path: Path) -> None:
     done = python("script.py", cwd=tmp_path)
     assert done.status == 1
     assert "__main__" in done.output
-    assert "RuntimeError: an evaluation process ended early" in done.output
+    assert "ChildProcessError: a worker process ended early" in done.output
 
 
 def test_a_failing_environment_fails_the_evaluation_in_a_worker_too() -> None:

@@ -4,27 +4,31 @@ from __future__ import annotations
 
 import contextlib
 import os
+import random
 import signal
 import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
+from concurrent.futures import Executor, Future
 from pathlib import Path
 from typing import Any
 
 import optuna
 import pytest
 import yaml
-from conftest import python, wait_until_gone
+from conftest import REPO, python, wait_until_gone
+from optuna.storages import JournalStorage
 from optuna.trial import TrialState
-from sb3_lander.shared_work import SharedWork
-from sb3_lander.storages import open_store
+from quick_search import TRIALS, Quick, quick_search
 
 from sb3_lander.__main__ import main
+from sb3_lander.benchmark import training
 from sb3_lander.benchmark.recipes import Recipe
-from sb3_lander.tuning import trials as tuning
 from sb3_lander.tuning.search import Search, make_search
-from sb3_lander.tuning.trials import open_study, trial_seeds, tune
+from sb3_lander.tuning.storage import open_storage
+from sb3_lander.tuning.study import open_study, trial_seeds
+from sb3_lander.tuning.trials import tune
 
 V3 = "LunarLanderContinuous-v3"
 TINY = {"n_envs": 4, "n_steps": 64, "batch_size": 64, "n_epochs": 1, "n_timesteps": 512, "callback": None}
@@ -46,14 +50,23 @@ def search(**settings: Any) -> Search:
     return make_search("ppo", V3, config="entry.yml", space="space.yml", **{"seeds": 3, **settings})
 
 
+class Here(Executor):
+    """Does everything in this process, so that a test can put something else in place of a training."""
+
+    def submit(self, function: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Future[Any]:
+        future: Future[Any] = Future()
+        try:
+            future.set_result(function(*args, **kwargs))
+        except Exception as error:
+            future.set_exception(error)
+        return future
+
+
 def work_with(monkeypatch: pytest.MonkeyPatch, train: Callable[..., Any], trials: int, **settings: Any) -> optuna.Study:
-    """Be the only worker, with something else than a training."""
-    monkeypatch.setattr(tuning, "train", train)
-    store = open_store("study.log")
-    study, _ = open_study(store, "s", search(**settings))
-    SharedWork(store, study).fill(range(trials))
-    tuning._work("study.log", "s", "random", "median", 0, None, False)
-    return study
+    """Search with something else than a training."""
+    monkeypatch.setattr(training, "train", train)
+    tune(search(**settings), "s", trials=trials, executor=Here(), sampler="random", progress=False)
+    return optuna.load_study(study_name="s", storage=open_storage())
 
 
 def returned(value: float) -> dict[str, Any]:
@@ -66,8 +79,8 @@ TUNE = "-m sb3_lander tune --study s --conf-file entry.yml --space space.yml --s
 def test_a_search_from_the_command_line_to_a_training_with_its_winner(tmp_path: Path) -> None:
     done = python(TUNE + " --trials 4 --workers 2", cwd=tmp_path)
     assert done.status == 0, done.output
-    assert "study s: 4 trials complete, 0 pruned, 0 failed, 0 times retried" in done.output
-    study = optuna.load_study(study_name="s", storage=open_store("sb3_lander.log").storage)
+    assert "study s: 4 trials complete, 0 pruned, 0 failed" in done.output
+    study = optuna.load_study(study_name="s", storage=open_storage())
     assert [trial.state for trial in study.trials] == [TrialState.COMPLETE] * 4
     for trial in study.trials:
         assert trial.user_attrs["seeds"] == trial_seeds("s", trial.number, 2)
@@ -108,20 +121,29 @@ def test_ctrl_c_stops_cleanly_and_the_next_call_goes_on(tmp_path: Path) -> None:
         os.killpg(process.pid, signal.SIGINT)
         errors = process.communicate(timeout=120)[1]
     assert process.returncode == 130
-    assert errors.strip().splitlines()[-1] == "sb3_lander: interrupted; what was finished is kept"
-    assert "Traceback" not in errors
-    states = [trial.state for trial in trials()]
-    assert states.count(TrialState.WAITING) == 3
-    assert set(states) == {TrialState.WAITING, TrialState.FAIL}
+    assert errors == "sb3_lander: interrupted; what was finished is kept\n"
+    wait_until_gone(process.pid)
+    before = trials()
+    assert [trial.state for trial in before] == [TrialState.RUNNING] * 2
+    seen: list[str] = []
+
+    def train(recipe: Recipe, *_: Any) -> dict[str, Any]:
+        seen.append(recipe.name)
+        return returned(1.0)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(training, "train", train)
+        tune(search(seeds=2, budget=200_000), "s", trials=3, executor=Here(), progress=False)
+    assert seen == ["trial 0", "trial 0", "trial 1", "trial 1", "trial 2", "trial 2"]
+    assert [trial.state for trial in trials()] == [TrialState.COMPLETE] * 3
+    assert [trial.params for trial in trials()[:2]] == [trial.params for trial in before]
 
 
-def test_workers_give_back_their_trials_when_the_command_is_killed(tmp_path: Path) -> None:
+def test_the_trainings_end_with_a_command_that_is_killed() -> None:
     with running_search() as process:
         process.kill()
     wait_until_gone(process.pid)
-    states = [trial.state for trial in trials()]
-    assert states.count(TrialState.WAITING) == 3
-    assert set(states) == {TrialState.WAITING, TrialState.FAIL}
+    assert [trial.state for trial in trials()] == [TrialState.RUNNING] * 2
 
 
 @contextlib.contextmanager
@@ -133,14 +155,13 @@ def running_search() -> Iterator[subprocess.Popen[str]]:
     signal.signal(signal.SIGINT, signal.default_int_handler)
     with subprocess.Popen(command, stderr=subprocess.PIPE, text=True, start_new_session=True) as process:
         until = time.monotonic() + 120
-        while time.monotonic() < until and not any(t.state is TrialState.RUNNING for t in trials()):
-            time.sleep(0.5)
-        time.sleep(1.0)
+        while time.monotonic() < until and sum("seeds" in t.user_attrs for t in trials()) < 2:
+            time.sleep(0.1)
         yield process
 
 
 def trials() -> list[optuna.trial.FrozenTrial]:
-    storage = open_store("sb3_lander.log").storage
+    storage = open_storage()
     if "s" not in optuna.study.get_all_study_names(storage):
         return []
     return optuna.load_study(study_name="s", storage=storage).get_trials()
@@ -190,7 +211,7 @@ def test_hyperparameters_that_do_not_work_do_not_end_the_search(monkeypatch: pyt
     assert study.trials[0].user_attrs["fault"] == "ValueError: the policy's output is NaN"
 
 
-def test_what_a_lost_worker_had_trained_is_not_trained_again(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_finished_seeds_are_not_trained_again_and_the_parameters_stay(monkeypatch: pytest.MonkeyPatch) -> None:
     seen: list[tuple[int, Any]] = []
 
     def train(recipe: Recipe, seed: int, _: Any) -> dict[str, Any]:
@@ -199,24 +220,144 @@ def test_what_a_lost_worker_had_trained_is_not_trained_again(monkeypatch: pytest
             raise KeyboardInterrupt
         return returned(float(len(seen)))
 
-    with pytest.raises(SystemExit):
+    with pytest.raises(KeyboardInterrupt):
         work_with(monkeypatch, train, 1)
-    tuning._work("study.log", "s", "random", "median", 1, None, False)
-    (_, retried) = open_study(open_store("study.log"), "s")[0].trials
+    (trial,) = work_with(monkeypatch, train, 1).trials
     seeds = trial_seeds("s", 0, 3)
     assert [seed for seed, _ in seen] == [seeds[0], seeds[1], seeds[1], seeds[2]]
     assert len({learning_rate for _, learning_rate in seen}) == 1
-    assert retried.user_attrs["seeds"] == seeds
-    assert retried.value == pytest.approx((1.0 + 3.0 + 4.0) / 3)
+    assert trial.user_attrs["seeds"] == seeds
+    assert trial.value == pytest.approx((1.0 + 3.0 + 4.0) / 3)
+
+
+def test_a_command_killed_while_it_notes_a_result_loses_and_doubles_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Between any two writes to the storage."""
+    seen: list[int] = []
+
+    def train(_: Recipe, seed: int, __: Any) -> dict[str, Any]:
+        seen.append(seed)
+        return returned(float(seed % 100))
+
+    writes, last = [0], [0]
+    for name in ("set_trial_user_attr", "set_trial_state_values", "set_trial_intermediate_value", "create_new_trial"):
+        method = getattr(JournalStorage, name)
+
+        def dying(*args: Any, method: Callable[..., Any] = method, **kwargs: Any) -> Any:
+            writes[0] += 1
+            if writes[0] == last[0]:
+                raise KeyboardInterrupt
+            return method(*args, **kwargs)
+
+        monkeypatch.setattr(JournalStorage, name, dying)
+    for last[0] in range(1, 100):
+        writes[0] = 0
+        with contextlib.suppress(KeyboardInterrupt):
+            study = work_with(monkeypatch, train, 2)
+            break
+    assert last[0] > 10
+    assert [trial.state for trial in study.trials] == [TrialState.COMPLETE] * 2
+    seeds = [*trial_seeds("s", 0, 3), *trial_seeds("s", 1, 3)]
+    # One more where the command died before it had noted anything of it.
+    assert sorted(set(seen)) == sorted(seeds)
+    assert [trial.user_attrs["scores"] for trial in study.trials] == [
+        [float(seed % 100) for seed in trial_seeds("s", number, 3)] for number in (0, 1)
+    ]
+
+
+def test_an_error_fails_its_trial_and_ends_the_command_but_not_the_study(monkeypatch: pytest.MonkeyPatch) -> None:
+    def train(recipe: Recipe, *_: Any) -> dict[str, Any]:
+        if recipe.name == "trial 0":
+            raise ChildProcessError("a worker process ended early, 4 times over")
+        return returned(1.0)
+
+    with pytest.raises(ChildProcessError, match="4 times over"):
+        work_with(monkeypatch, train, 2)
+    study = work_with(monkeypatch, train, 2)
+    assert [trial.state.name for trial in study.trials] == ["FAIL", "COMPLETE"]
+    assert study.trials[0].user_attrs["error"] == "ChildProcessError: a worker process ended early, 4 times over"
 
 
 def test_with_hours_alone_the_study_grows_until_then(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(tuning, "train", lambda *_: returned(1.0))
-    store = open_store("study.log")
-    study, _ = open_study(store, "s", search())
-    tuning._work("study.log", "s", "random", "none", 0, 1.0, True)
-    assert len(study.trials) > 1
+    def train(*_: Any) -> dict[str, Any]:
+        time.sleep(0.05)
+        return returned(1.0)
+
+    monkeypatch.setattr(training, "train", train)
+    progress = tune(search(), "s", hours=1.0 / 3600, executor=Here(), pruner="none", progress=False)
+    study = optuna.load_study(study_name="s", storage=open_storage())
+    assert progress.complete == len(study.trials) > 1
     assert {trial.state for trial in study.trials} == {TrialState.COMPLETE}
+
+
+def outcome(study: optuna.Study) -> list[tuple[Any, ...]]:
+    return [(trial.number, trial.state, trial.params, trial.value, trial.user_attrs["seeds"]) for trial in study.trials]
+
+
+@pytest.mark.parametrize("kind", ["journal", "postgres", "cluster"])
+def test_nothing_is_lost_or_done_twice_when_anything_is_killed(
+    kind: str, tmp_path: Path, request: pytest.FixtureRequest
+) -> None:
+    server = request.getfixturevalue("server") if kind == "postgres" else None
+    cluster = request.getfixturevalue("cluster") if kind == "cluster" else None
+    url = server.url if server else str(tmp_path / "disturbed.log")
+    folder = tmp_path / "trainings"
+    folder.mkdir()
+    command = [sys.executable, str(REPO / "tests" / "quick_search.py"), url, str(folder)]
+    if cluster:
+        command.append(str(cluster.file))
+        for _ in range(3):
+            cluster.start_worker()
+
+    def done(count: int) -> None:
+        until = time.monotonic() + 240
+        while len(list(folder.glob("done.*"))) < count:
+            assert process.poll() is None
+            assert time.monotonic() < until
+            time.sleep(0.02)
+
+    chance = random.Random(5)
+    process = subprocess.Popen(command, cwd=tmp_path, start_new_session=True)
+    for disturbance in range(8):
+        done(8 * (disturbance + 1))
+        if disturbance in (2, 5):
+            process.kill()
+            process.wait()
+            wait_until_gone(process.pid)
+            process = subprocess.Popen(command, cwd=tmp_path, start_new_session=True)
+        elif disturbance == 4 and server:
+            server.stop()
+            server.start()
+        elif disturbance == 4 and cluster:
+            cluster.kill_scheduler()
+            while cluster.workers:
+                cluster.workers.pop().wait()
+            cluster.restart_scheduler()
+            for _ in range(3):
+                cluster.start_worker()
+        elif cluster:
+            cluster.kill_worker(chance.choice(cluster.workers))
+            cluster.start_worker()
+        else:
+            with contextlib.suppress(ProcessLookupError, IndexError):
+                os.kill(int(chance.choice(list(folder.glob("running.*"))).suffix[1:]), signal.SIGKILL)
+    assert process.wait(timeout=240) == 0
+    wait_until_gone(process.pid)
+
+    calm = str(tmp_path / "calm.log")
+    done_here = Quick(Here(), str(folder))
+    tune(
+        quick_search(),
+        "s",
+        storage=calm,
+        trials=TRIALS,
+        executor=done_here,
+        sampler="random",
+        pruner="none",
+        progress=False,
+    )
+    study = optuna.load_study(study_name="s", storage=open_storage(url))
+    assert len(study.trials) == TRIALS
+    assert outcome(study) == outcome(optuna.load_study(study_name="s", storage=open_storage(calm)))
 
 
 def test_seeds_follow_from_the_study_and_the_trial() -> None:
@@ -238,7 +379,7 @@ def test_a_trials_recipe_is_the_entry_with_its_changes() -> None:
         ("", "tune needs --study NAME"),
         ("--study s", "tune needs --trials N or --hours H"),
         ("--study s --trials 0", "trials=0 and hours=None must be positive"),
-        ("--study s --trials 2 --workers 0", "workers=0, trials=2"),
+        ("--study s --trials 2 --workers 0", "workers=0 must be at least 1"),
         ("--study s --trials 2 --seeds 0", "seeds=0 and budget=None must be at least 1"),
         ("--study s --trials 2 --algo pppo", "algorithm 'pppo' is unknown, choose one of"),
         ("--study s --trials 2 --algo dqn", "no hyperparameters for 'dqn'"),
@@ -251,12 +392,11 @@ def test_a_trials_recipe_is_the_entry_with_its_changes() -> None:
         ("--study s --trials 2 --space wrong.yml", "unknown hyperparameter 'learning_rat' for PPO: did you mean"),
         ("--study s --trials 2 --space high.yml", "gamma: 1.5 is not valid, it must be between 0 and 1"),
         ("--study s --trials 2 --space policy.yml", "log_std_init=3.0 lies outside log_std_bounds"),
-        ("--study s --trials 2 --storage mysql://host/db", "give a journal file's path, or postgresql://"),
+        ("--study s --trials 2 --storage nonsense://host/db", "give a journal file's path, or postgresql://"),
         ("--study s --trials 2 --storage nowhere/s.log", "no folder nowhere for the journal s.log"),
         ("--study s --trials 2 --storage space.yml", "space.yml is not a journal of Optuna"),
         ("--study s --trials 2 --storage postgresql://nobody@127.0.0.1:1/db", "cannot use the database"),
-        ("--study s --trials 2 --storage postgresql://h/d?grace=x", "is no database URL"),
-        ("--study s --trials 2 --storage postgresql://h/d?grace=3", "heartbeat=15 must be at least 1, and grace=3"),
+        ("--study s --trials 2 --workers 2 --cluster tcp://h:1", "the cluster tcp://h:1 knows itself how much"),
         ("top --study s", "there is no study 's'; there are: none"),
         ("show --study s", "there is no study 's'; there are: none"),
     ],
@@ -273,7 +413,7 @@ def test_a_mistake_is_one_line(words: str, message: str, capsys: pytest.CaptureF
 
 
 def test_a_study_is_only_joined_by_the_same_search() -> None:
-    store = open_store("study.log")
+    store = open_storage("study.log")
     open_study(store, "s", search())
     open_study(store, "s", search())
     with pytest.raises(ValueError, match="is another search: its seeds 3, not 5: choose another --study"):
@@ -287,18 +427,7 @@ def test_a_study_is_only_joined_by_the_same_search() -> None:
 
 
 def test_a_study_without_complete_trials_has_no_top(capsys: pytest.CaptureFixture[str]) -> None:
-    open_study(open_store("sb3_lander.log"), "s", search())
+    open_study(open_storage(), "s", search())
     for verb in ("top", "show"):
         assert main(["tune", verb, "--study", "s"]) == 2
         assert "has no complete trial" in capsys.readouterr().err
-
-
-def test_a_worker_that_fails_is_told_in_one_line(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(tuning, "_work", broken_worker)
-    with pytest.raises(ChildProcessError, match=r"1 of 1 workers ended early \(exit codes \[3\]\)"):
-        tune(search(), "s", trials=1, progress=False)
-
-
-def broken_worker(*_: Any) -> None:
-    """End as a worker does that cannot go on."""
-    sys.exit(3)

@@ -18,7 +18,7 @@ from sb3_lander.__main__ import main
 
 
 def test_twenty_kills_cost_a_run_nothing_but_time(tmp_path: Path) -> None:
-    done = python(REPO / "tests" / "kill_and_resume.py", tmp_path, "1", cwd=REPO)
+    done = python(Path(__file__).with_name("kill_and_resume.py"), tmp_path, "1", cwd=REPO)
     assert done.status == 0, done.output
     seen = json.loads(done.output.splitlines()[-1])
     assert seen["status"] == 0, (tmp_path / "output.txt").read_text()[-3000:]
