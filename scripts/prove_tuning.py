@@ -1,11 +1,12 @@
-"""Prove that a search loses nothing: workers, the command, the scheduler and the database killed, and a count at the end.
+"""Prove that a search loses nothing: workers, the command, scheduler and database killed, and a count at the end.
 
 Usage: python scripts/prove_tuning.py --out scripts/results/tuning_proof.json
 
-Forty short trials of two seeds each, by random sampling without pruning: on processes of this machine and a journal file; on the
-same and a PostgreSQL server that is restarted once; and on a Dask cluster of four workers whose scheduler is restarted once. In
-each, workers are killed at random and the command twice; the outcome is compared with an undisturbed study's. Then the
-trials per hour of two Dask workers against those of one, and a benchmark of returns on four workers against the same here.
+Forty short trials of two seeds each, by random sampling without pruning: on processes of this machine and a journal
+file; on the same and a PostgreSQL server that is restarted once; and on a Dask cluster of four workers whose scheduler
+is restarted once. In each, workers are killed at random and the command twice; the outcome is compared with an
+undisturbed study's. Then a benchmark of returns on four workers against the same here, and the trials per hour of two
+workers against those of one.
 """
 
 from __future__ import annotations
@@ -199,7 +200,7 @@ def scaling(folder: Path, cluster: Cluster, pairs: int) -> dict[str, Any]:
             url = str(folder / f"scaling{turn}{workers}.log")
             start(folder, url, 8, "--cluster", str(cluster.file), "--budget", "20000").wait()
             trials = trials_of(url)
-            # From the first trial's start to the last one's end: the command's own start is paid once, not for each trial.
+            # From the first trial's start to the last one's end: the command's own start is paid but once.
             began = min(t.datetime_start for t in trials if t.datetime_start)
             ended = max(t.datetime_complete for t in trials if t.datetime_complete)
             rates[workers].append(round(3600.0 * len(trials) / (ended - began).total_seconds(), 1))
