@@ -1,14 +1,18 @@
-"""Prove that a study loses nothing: workers killed at random, the database restarted, and the count at the end.
+"""Prove that a search loses nothing: workers, the command, scheduler and database killed, and a count at the end.
 
 Usage: python scripts/prove_tuning.py --out scripts/results/tuning_proof.json
 
-Forty short trials each, by four workers: undisturbed, then with kills; on a journal file, and on a PostgreSQL server of
-Debian's packages that is restarted once on the way. Then the trials per hour of two workers against those of one.
+Forty short trials of two seeds each, by random sampling without pruning: on processes of this machine and a journal
+file; on the same and a PostgreSQL server that is restarted once; and on a Dask cluster of four workers whose scheduler
+is restarted once. In each, workers are killed at random and the command twice; the outcome is compared with an
+undisturbed study's. Then a benchmark of returns on four workers against the same here, and the trials per hour of two
+workers against those of one.
 """
 
 from __future__ import annotations
 
 import argparse
+import contextlib
 import json
 import os
 import random
@@ -17,86 +21,113 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections import Counter
 from pathlib import Path
 from statistics import median
 from typing import Any
 
 import optuna
 import yaml
-from optuna.trial import TrialState
-from sb3_lander.shared_work import ITEM, earlier_attempts
-from sb3_lander.storages import open_store
+from optuna.trial import FrozenTrial, TrialState
 
-from sb3_lander.benchmark.recipes import Recipe
+from sb3_lander.benchmark import runner as benchmark
+from sb3_lander.benchmark.recipes import Measurement, Recipe
 from sb3_lander.runs.provenance import machine
+from sb3_lander.tuning.storage import open_storage
+from sb3_lander.tuning.study import trial_seeds
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "tests"))
+from dask_cluster import Cluster
 from postgres import Server
 
 OUTAGE = 20.0
-"""Seconds without a server."""
+"""Seconds without a server, or a scheduler."""
 
 V3 = "LunarLanderContinuous-v3"
 TINY = {"n_envs": 4, "n_steps": 64, "batch_size": 64, "n_epochs": 1, "n_timesteps": 512, "callback": None}
 SPACE = {"learning_rate": {"low": 1e-4, "high": 1e-2, "log": True, "as": "linear_schedule"}}
 
 
-def start(folder: Path, url: str, study: str, trials: int, *more: str) -> subprocess.Popen[bytes]:
+def start(folder: Path, url: str, trials: int, *more: str, sampler: str = "random") -> subprocess.Popen[bytes]:
     """Start one ``tune`` command with a process group of its own."""
-    command = [sys.executable, "-m", "sb3_lander", "tune", "--study", study, "--storage", url, "--trials", str(trials)]
-    command += ["--conf-file", "entry.yml", "--space", "space.yml", "--seeds", "2", *more]
+    command = [sys.executable, "-m", "sb3_lander", "tune", "--study", "s", "--storage", url, "--trials", str(trials)]
+    command += ["--conf-file", "entry.yml", "--space", "space.yml", "--seeds", "2", "--pruner", "none"]
     output = (folder / "output.txt").open("ab")
     return subprocess.Popen(
-        command, cwd=folder, stdin=subprocess.DEVNULL, stdout=output, stderr=output, start_new_session=True
+        [*command, "--sampler", sampler, *more],
+        cwd=folder,
+        stdin=subprocess.DEVNULL,
+        stdout=output,
+        stderr=output,
+        start_new_session=True,
     )
 
 
-def outcome(url: str, study: str) -> dict[str, Any]:
-    """Count what became of the trials, and say what is wrong."""
-    trials = optuna.load_study(study_name=study, storage=open_store(url).storage).get_trials()
-    finished = [t for t in trials if t.state in (TrialState.COMPLETE, TrialState.PRUNED)]
-    pieces = Counter(trial.user_attrs[ITEM] for trial in finished)
-    changed = 0
-    for trial in finished:
-        for number in earlier_attempts(trial):
-            changed += trials[number].params not in ({}, trial.params)
+def trials_of(url: str) -> list[FrozenTrial]:
+    """Return the study's trials; none while there is no study."""
+    with contextlib.suppress(KeyError, ValueError):
+        return optuna.load_study(study_name="s", storage=open_storage(url)).get_trials()
+    return []
+
+
+def outcome(url: str) -> dict[str, Any]:
+    """Count what became of the trials."""
+    trials = trials_of(url)
+    scores = [trial.user_attrs.get("scores", []) for trial in trials]
     return {
-        "pieces": len({trial.user_attrs[ITEM] for trial in trials}),
-        "finished": len(pieces),
-        "finished_twice": sum(count > 1 for count in pieces.values()),
-        "complete": sum(t.state is TrialState.COMPLETE for t in finished),
-        "pruned": sum(t.state is TrialState.PRUNED for t in finished),
-        "taken_from_killed_workers": sum(t.state is TrialState.FAIL for t in trials),
-        "retried_with_other_parameters": changed,
-        "left_running_or_waiting": sum(not t.state.is_finished() for t in trials),
+        "trials": len(trials),
+        "complete": sum(trial.state is TrialState.COMPLETE for trial in trials),
+        "not_finished": sum(not trial.state.is_finished() for trial in trials),
+        "failed": sum(trial.state is TrialState.FAIL for trial in trials),
+        "seeds_scored": sum(map(len, scores)),
+        "seeds_right": sum(t.user_attrs.get("seeds") == trial_seeds("s", t.number, 2) for t in trials),
     }
 
 
-def disturbed(folder: Path, url: str, trials: int, kills: int, server: Server | None) -> dict[str, Any]:
-    """Run four commands of one worker each, kill some at random, and restart the server half way."""
+def items_under(command: int) -> list[int]:
+    """Return the processes of a command's group that train: those that its fork server forked."""
+    listed = subprocess.run(["ps", "-eo", "pid=,ppid=,pgid=,args="], capture_output=True, text=True, check=True).stdout
+    rows = [line.split(maxsplit=3) for line in listed.splitlines()]
+    servers = {pid for pid, _, group, args in rows if int(group) == command and "forkserver" in args}
+    return [int(pid) for pid, parent, _, _ in rows if parent in servers]
+
+
+def disturbed(
+    folder: Path, url: str, trials: int, kills: int, server: Server | None, cluster: Cluster | None
+) -> dict[str, Any]:
+    """Search while workers are killed at random, the command twice, and the server or the scheduler once."""
     chance = random.Random(0)
-    commands = [start(folder, url, "disturbed", trials) for _ in range(4)]
-    for kill in range(kills):
-        # Long enough for a command to have reached the server before the next accident.
+    where = ["--workers", "4"] if cluster is None else ["--cluster", str(cluster.file)]
+    command, killed = start(folder, url, trials, *where), {"workers": 0, "command": 0, "restarts": 0}
+    for disturbance in range(kills + 3):
         time.sleep(chance.uniform(8.0, 14.0))
-        victim = chance.randrange(len(commands))
-        is_over = commands[victim].poll() is not None
-        if not is_over:
-            os.killpg(commands[victim].pid, signal.SIGKILL)
-            commands[victim].wait()
-        if server is not None and kill == 1:
-            server.stop()
-            time.sleep(OUTAGE)
-            server.start()
-        if not is_over:
-            commands[victim] = start(folder, url, "disturbed", trials)
-    return {
-        "kills": kills,
-        "outage": OUTAGE if server else 0.0,
-        "exit_codes": [command.wait() for command in commands],
-        **outcome(url, "disturbed"),
-    }
+        if command.poll() is not None:
+            break
+        if disturbance in (2, 5):
+            command.kill()
+            command.wait()
+            killed["command"] += 1
+            command = start(folder, url, trials, *where)
+        elif disturbance == 4 and (server or cluster):
+            killed["restarts"] += 1
+            if server:
+                server.stop()
+                time.sleep(OUTAGE)
+                server.start()
+            if cluster:
+                cluster.kill_scheduler()
+                time.sleep(OUTAGE)
+                cluster.restart_scheduler()
+                for _ in range(4):
+                    cluster.start_worker()
+        elif cluster:
+            cluster.kill_worker(chance.choice(cluster.workers))
+            cluster.start_worker()
+            killed["workers"] += 1
+        elif training := items_under(command.pid):
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(chance.choice(training), signal.SIGKILL)
+                killed["workers"] += 1
+    return {"killed": killed, "exit_code": command.wait(), **outcome(url)}
 
 
 def main() -> None:
@@ -104,7 +135,8 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--out", type=Path, required=True)
     parser.add_argument("--trials", type=int, default=40)
-    parser.add_argument("--kills", type=int, default=6)
+    parser.add_argument("--kills", type=int, default=8, help="workers to kill in each search")
+    parser.add_argument("--pairs", type=int, default=4, help="measurements of one and of two workers")
     args = parser.parse_args()
     results: dict[str, Any] = {"machine": machine(), "trials": args.trials}
     with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as name:
@@ -113,38 +145,69 @@ def main() -> None:
         (folder / "entry.yml").write_text(yaml.safe_dump({V3: Recipe("x", changes=TINY).entry(V3)}))
         (folder / "space.yml").write_text(yaml.safe_dump(SPACE))
         (folder / "server").mkdir()
-        server = Server(folder / "server")
+        calm = str(folder / "calm.log")
+        start(folder, calm, args.trials, "--workers", "2").wait()
+        results["undisturbed"] = outcome(calm)
+        server, cluster = Server(folder / "server"), Cluster(folder)
         server.start()
         try:
-            for kind, url in (("journal", "study.log"), ("postgresql", server.url + "?heartbeat=5&grace=60")):
-                store = str(folder / url) if kind == "journal" else url
-                start(folder, store, "calm", args.trials, "--workers", "4").wait()
-                results[kind] = {"undisturbed": outcome(store, "calm")}
+            for kind, url in (("processes", "processes.log"), ("postgresql", server.url), ("dask", "dask.log")):
+                store = url if "://" in url else str(folder / url)
+                with_cluster = cluster if kind == "dask" else None
+                for _ in range(4 if with_cluster else 0):
+                    cluster.start_worker()
                 on_server = server if kind == "postgresql" else None
-                results[kind]["disturbed"] = disturbed(folder, store, args.trials, args.kills, on_server)
-                print(json.dumps({kind: results[kind]}, indent=1), flush=True)
+                found = disturbed(folder, store, args.trials, args.kills, on_server, with_cluster)
+                same = [(t.number, t.params, t.value) for t in trials_of(store)]
+                found["same_as_undisturbed"] = same == [(t.number, t.params, t.value) for t in trials_of(calm)]
+                results[kind] = found
+                print(json.dumps({kind: found}, indent=1), flush=True)
         finally:
             server.stop()
-        results["scaling"] = scaling(folder)
+        results["benchmark_on_four_workers"] = returns_on_four(folder, cluster)
+        results["scaling"] = scaling(folder, cluster, args.pairs)
+        cluster.stop()
     args.out.write_text(json.dumps(results, indent=1) + "\n")
 
 
-def scaling(folder: Path) -> dict[str, Any]:
-    """Return the trials per hour of one worker and of two, from trials of 20,000 steps, in turn and in reverse."""
-    rates: dict[str, list[float]] = {"1": [], "2": []}
-    for turn in range(4):
+def returns_on_four(folder: Path, cluster: Cluster) -> dict[str, Any]:
+    """Train two recipes on four workers and here, and compare the returns."""
+    (folder / "recipes.yml").write_text(
+        yaml.safe_dump({g: {"changes": {**TINY, "gamma": float(g)}} for g in ("0.9", "0.99")})
+    )
+    command = ["benchmark", "recipes.yml", "--seeds", "4", "--final-episodes", "20", "--out", "four.json"]
+    subprocess.run(
+        [sys.executable, "-m", "sb3_lander", *command, "--cluster", str(cluster.file)], cwd=folder, check=True
+    )
+    four = json.loads((folder / "four.json").read_text())
+    recipes = benchmark.load_recipes([str(folder / "recipes.yml")])
+    here = benchmark.run(recipes, range(1000, 1004), Measurement(**four["measurement"]), folder / "here.json")
+    finals = {(run["recipe"], run["seed"]): run["final"] for run in four["runs"]}
+    same = sum(finals[run["recipe"], run["seed"]] == run["final"] for run in here["runs"])
+    return {"trainings": len(four["runs"]), "same_as_here": same}
+
+
+def scaling(folder: Path, cluster: Cluster, pairs: int) -> dict[str, Any]:
+    """Return the trials per hour of one Dask worker and of two, from trials of 20,000 steps, in turn and in reverse."""
+    rates: dict[int, list[float]] = {1: [], 2: []}
+    for turn in range(pairs):
         for workers in sorted(rates, reverse=turn % 2 == 1):
-            url, study = str(folder / f"scaling{turn}{workers}.log"), "scaling"
-            start(folder, url, study, 8, "--workers", workers, "--budget", "20000", "--pruner", "none").wait()
-            trials = optuna.load_study(study_name=study, storage=open_store(url).storage).get_trials()
-            # From the first trial's start to the last one's end: a worker's own start is paid once, not for each trial.
+            while len(cluster.workers) > workers:
+                cluster.kill_worker(cluster.workers[0])
+            while len(cluster.workers) < workers:
+                cluster.start_worker()
+            time.sleep(5.0)
+            url = str(folder / f"scaling{turn}{workers}.log")
+            start(folder, url, 8, "--cluster", str(cluster.file), "--budget", "20000").wait()
+            trials = trials_of(url)
+            # From the first trial's start to the last one's end: the command's own start is paid but once.
             began = min(t.datetime_start for t in trials if t.datetime_start)
             ended = max(t.datetime_complete for t in trials if t.datetime_complete)
             rates[workers].append(round(3600.0 * len(trials) / (ended - began).total_seconds(), 1))
-    ratios = [two / one for one, two in zip(rates["1"], rates["2"], strict=True)]
+    ratios = [two / one for one, two in zip(rates[1], rates[2], strict=True)]
     return {
-        "trials_per_hour_of_one": rates["1"],
-        "trials_per_hour_of_two": rates["2"],
+        "trials_per_hour_of_one": rates[1],
+        "trials_per_hour_of_two": rates[2],
         "median_ratio": round(median(ratios), 2),
     }
 

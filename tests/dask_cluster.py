@@ -62,9 +62,11 @@ class Cluster:
         self.workers.remove(worker)
 
     def kill_scheduler(self) -> None:
-        """Kill the scheduler; its workers end by themselves."""
+        """Kill the scheduler, and its workers, which would end by themselves, but may take their time."""
         self.scheduler.send_signal(signal.SIGKILL)
         self.scheduler.wait()
+        while self.workers:
+            self.kill_worker(self.workers[0])
         self.file.unlink()
 
     def restart_scheduler(self) -> None:
