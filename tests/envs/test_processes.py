@@ -14,13 +14,13 @@ from sb3_lander.envs.processes import PRELOADED, prepare_processes
 
 FAILED_IMPORT = """
 import sys
-sys.path.insert(1, {folder!r})
 from functools import partial
 import gymnasium as gym
 from stable_baselines3.common.vec_env import SubprocVecEnv
 from sb3_lander.envs.processes import prepare_processes
 
 if __name__ == "__main__":
+    sys.path.insert(1, {folder!r})
     prepare_processes()
     env = SubprocVecEnv([partial(gym.make, "CartPole-v1")] * 2, start_method="spawn")
     print(env.reset().shape)
