@@ -1,5 +1,6 @@
 from .agents import Agent as Agent
 from .envs import ENV_IDS as ENV_IDS
+from .envs import BatchedSubprocVecEnv as BatchedSubprocVecEnv
 from .envs import EnvPoolVecEnv as EnvPoolVecEnv
 from .envs import SuccessWrapper as SuccessWrapper
 from .evaluation import EvaluationReport as EvaluationReport

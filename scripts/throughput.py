@@ -23,16 +23,17 @@ import numpy as np
 from stable_baselines3.common.env_util import make_vec_env
 from stable_baselines3.common.vec_env import DummyVecEnv, SubprocVecEnv
 
+from sb3_lander.envs.batched_subproc_vec_env import BatchedSubprocVecEnv
 from sb3_lander.envs.registration import V3_ID
 from sb3_lander.envs.selection import EnvPoolVecEnv
 from sb3_lander.runs.provenance import machine
 
 ENVS = (1, 8, 16, 32, 64, 128, 256, 512)
 THREADS = (1, 2)
-LARGEST_GYMNASIUM = {"gymnasium DummyVecEnv": 64, "gymnasium SubprocVecEnv": 16}
-"""Beyond these more environments bring nothing, and a process each costs gigabytes."""
+LARGEST_SUBPROC = 64
+"""SubprocVecEnv has a process for each environment: beyond this they cost gigabytes, and only slow each other."""
 
-BLOCKS = 40
+BLOCKS = 20
 
 
 def actions(n_envs: int) -> np.ndarray:
@@ -58,8 +59,9 @@ def stepper(step: Callable[[Any], Any], n_envs: int) -> Callable[[float], float]
 def candidates(n_envs: int) -> dict[str, tuple[Callable[[float], float], Callable[[], None]]]:
     """Make every kind of environment for one number of them: what steps it, and what closes it."""
     made = {}
-    for name, cls in (("gymnasium DummyVecEnv", DummyVecEnv), ("gymnasium SubprocVecEnv", SubprocVecEnv)):
-        if n_envs <= LARGEST_GYMNASIUM[name]:
+    for cls in (DummyVecEnv, SubprocVecEnv, BatchedSubprocVecEnv):
+        name = cls.__name__ if cls is BatchedSubprocVecEnv else f"gymnasium {cls.__name__}"
+        if cls is not SubprocVecEnv or n_envs <= LARGEST_SUBPROC:
             venv = make_vec_env(V3_ID, n_envs, seed=0, env_kwargs={"render_mode": None}, vec_env_cls=cls)
             venv.reset()
             made[name] = (stepper(venv.step, n_envs), venv.close)
@@ -108,6 +110,7 @@ def main() -> None:
     arguments = parser.parse_args()
     figures: dict[str, dict[str, float]] = {}
     quartiles: dict[str, dict[str, list[float]]] = {}
+    gains: dict[str, dict[str, list[float]]] = {}
     for n_envs in ENVS:
         made = candidates(n_envs)
         blocks: dict[str, list[float]] = {name: [] for name in made}
@@ -118,6 +121,10 @@ def main() -> None:
             close()
         for name, values in blocks.items():
             figures.setdefault(name, {})[str(n_envs)] = round(float(np.median(values)))
+            for other in ("DummyVecEnv", "SubprocVecEnv"):
+                if name == "BatchedSubprocVecEnv" and (base := blocks.get(f"gymnasium {other}")):
+                    gain = [ours / theirs for ours, theirs in zip(values, base, strict=True)]
+                    gains.setdefault(other, {})[str(n_envs)] = np.quantile(gain, (0.25, 0.5, 0.75)).round(3).tolist()
             raw = blocks.get(name.replace("EnvPoolVecEnv", "EnvPool"))
             if name.startswith("EnvPoolVecEnv") and raw:
                 pairs = [ours / theirs for ours, theirs in zip(values, raw, strict=True)]
@@ -131,6 +138,8 @@ def main() -> None:
         "seconds_per_block": arguments.seconds,
         "steps_per_second": figures,
         "envpool_vec_env_over_raw_quartiles": quartiles,
+        "batched_subproc_vec_env_over_others_quartiles": gains,
+        "largest_subproc_vec_env": LARGEST_SUBPROC,
         "b2world_step_per_second": round(float(np.median(physics))),
     }
     arguments.output.parent.mkdir(parents=True, exist_ok=True)

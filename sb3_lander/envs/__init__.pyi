@@ -1,3 +1,4 @@
+from .batched_subproc_vec_env import BatchedSubprocVecEnv as BatchedSubprocVecEnv
 from .envpool_vec_env import EnvPoolVecEnv as EnvPoolVecEnv
 from .registration import ENV_IDS as ENV_IDS
 from .registration import V2_ID as V2_ID

@@ -1,8 +1,10 @@
-"""Which training environments run on EnvPool."""
+"""Which training environments run on EnvPool, and which in several processes."""
 
 from __future__ import annotations
 
 import inspect
+import multiprocessing
+from collections.abc import Callable
 from typing import Any
 
 import gymnasium as gym
@@ -11,10 +13,12 @@ from gymnasium.wrappers import OrderEnforcing, PassiveEnvChecker, TimeLimit
 from stable_baselines3.common.monitor import Monitor
 from stable_baselines3.common.vec_env import DummyVecEnv, VecEnv
 
+from sb3_lander.envs.batched_subproc_vec_env import BatchedSubprocVecEnv
+from sb3_lander.envs.cores import usable_cores
 from sb3_lander.envs.envpool_vec_env import EnvPoolVecEnv
 from sb3_lander.envs.registration import ENV_IDS, SuccessWrapper
 
-__all__ = ["SERVED_IDS", "EnvPoolVecEnv", "prefer_envpool"]
+__all__ = ["SERVED_IDS", "EnvPoolVecEnv", "movable_dummy_vec_env", "prefer_envpool"]
 
 SERVED_IDS = (*ENV_IDS, "BipedalWalker-v3", "CartPole-v1", "Pendulum-v1")
 """The ids that :func:`prefer_envpool` moves: this package's tests compare EnvPool's with gymnasium's."""
@@ -24,27 +28,47 @@ _TIME_LIMIT: type = next(cls for cls in TimeLimit.__mro__ if cls.__module__.star
 _KNOWN_WRAPPERS = {Monitor, OrderEnforcing, PassiveEnvChecker, SuccessWrapper, _TIME_LIMIT}
 
 
+_PROCESSES_FROM = 16
+"""Landers from which processes are faster than DummyVecEnv: with 8 on two cores they are level."""
+
+
 class _StayError(Exception):
     """Why the environments stay on gymnasium."""
 
 
-def prefer_envpool(venv: VecEnv, *, training: bool | None = None) -> VecEnv:
-    """Move training envs to EnvPool where it simulates the same; print one line saying which is used and why.
+def movable_dummy_vec_env(env_fns: list[Callable[[], gym.Env[Any, Any]]]) -> DummyVecEnv:
+    """Make a ``DummyVecEnv`` that :func:`prefer_envpool` can also make again in several processes.
 
-    For the RL Zoo's YAML: ``vec_env_wrapper: sb3_lander.envs.selection.prefer_envpool``. The result has the same
-    number of envs, spaces, seeds and success threshold, and continues the same monitor files; ``venv`` is
-    then closed. Everything else stays on gymnasium: no envpool installed, SubprocVecEnv, a single env, an env
-    for evaluation, a render mode, an env option or a wrapper that EnvPool does not have.
+    :param env_fns: As ``DummyVecEnv``.
+    """
+    venv = DummyVecEnv(env_fns)
+    vars(venv)["env_fns"] = env_fns
+    return venv
+
+
+def prefer_envpool(venv: VecEnv, *, training: bool | None = None, envpool: bool = True) -> VecEnv:
+    """Move training envs to where they run fastest; print one line saying which that is and why.
+
+    For the RL Zoo's YAML: ``vec_env_wrapper: sb3_lander.envs.selection.prefer_envpool``. EnvPool is the first choice,
+    where it simulates the same; the result then continues the same monitor files. Where it cannot (no envpool
+    installed, wind or another env option, a wrapper or a render mode that it does not have), 16 envs or more that
+    :func:`movable_dummy_vec_env` made run in one process for each core, as a :class:`BatchedSubprocVecEnv`. In either
+    case the result has the same number of envs, spaces, seeds and success threshold, and ``venv`` is closed.
+    Everything else stays as it is: SubprocVecEnv, a few envs, an env for evaluation.
 
     :param venv: What ``make_vec_env`` returned.
     :param training: Whether these envs are for training; None infers it: a training env's episodes are
         logged to monitor files.
-    :return: An :class:`EnvPoolVecEnv`, or ``venv`` itself.
+    :param envpool: False leaves EnvPool out, to compare or to do without.
+    :return: An :class:`EnvPoolVecEnv`, a :class:`BatchedSubprocVecEnv`, or ``venv`` itself.
     """
     try:
+        if not envpool:
+            raise _StayError("envpool: false was given")
         fast = _move(venv, training)
     except _StayError as reason:
-        print(f"Environments: gymnasium {type(venv).__name__} ({reason})")
+        venv, processes = _in_processes(venv, training)
+        print(f"Environments: gymnasium {type(venv).__name__}{processes} ({reason})")
         return venv
     own_limit = getattr(fast.spec, "max_episode_steps", None)
     print(
@@ -52,6 +76,29 @@ def prefer_envpool(venv: VecEnv, *, training: bool | None = None) -> VecEnv:
         + ("" if fast.max_episode_steps == own_limit else f", episodes of at most {fast.max_episode_steps} steps")
     )
     return fast
+
+
+def _in_processes(venv: VecEnv, training: bool | None) -> tuple[VecEnv, str]:
+    """Make training envs again in one process for each core, where that is faster; return them, and how many."""
+    env_fns = getattr(venv, "env_fns", None)
+    cores = len(usable_cores())
+    # A daemonic process, as some pools have, may start none of its own.
+    may_start = not multiprocessing.current_process().daemon
+    if not training or env_fns is None or venv.num_envs < _PROCESSES_FROM or cores < 2 or not may_start:
+        return venv, ""
+    # First, since both write the same monitor files.
+    venv.close()
+    try:
+        batched = BatchedSubprocVecEnv(env_fns)
+        moved: VecEnv = batched
+        words = f", {venv.num_envs} in {batched.n_workers} processes"
+    except Exception as error:  # whatever keeps the processes from starting, one process can do without them
+        moved = DummyVecEnv(env_fns)
+        words = f", as processes did not start: {error}"
+    moved._seeds, moved._options = list(venv._seeds), list(venv._options)
+    # The old spaces carry make_vec_env's seed for random actions.
+    moved.observation_space, moved.action_space = venv.observation_space, venv.action_space
+    return moved, words
 
 
 def _count(number: int, noun: str) -> str:

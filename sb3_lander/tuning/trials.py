@@ -139,7 +139,7 @@ def tune(
     :param trials: Trials of the whole study, those of earlier calls included.
     :param hours: Start no trial after this time; without ``trials`` the study grows until then.
     :param workers: Trials at a time, each in a process of this machine.
-    :param executor: What trains instead, such as a :class:`~sb3_lander.parallel.executors.ClusterExecutor`, which knows itself
+    :param executor: What trains instead, such as a :class:`~sb3_lander.parallel.ClusterExecutor`, which knows itself
         how many it takes, or any other, which is given ``workers`` at a time.
     :param sampler: One of :data:`SAMPLERS`.
     :param pruner: One of :data:`PRUNERS`.

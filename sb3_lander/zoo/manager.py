@@ -19,12 +19,13 @@ from stable_baselines3.common import callbacks as sb3_callbacks
 from stable_baselines3.common.base_class import BaseAlgorithm
 from stable_baselines3.common.off_policy_algorithm import OffPolicyAlgorithm
 from stable_baselines3.common.on_policy_algorithm import OnPolicyAlgorithm
-from stable_baselines3.common.vec_env import VecEnv
+from stable_baselines3.common.vec_env import DummyVecEnv, VecEnv
 
 from sb3_lander.callbacks.checkpoint import CheckpointCallback
 from sb3_lander.callbacks.eval_callback import WholeEvalCallback
 from sb3_lander.callbacks.periodic import PeriodicCallback
 from sb3_lander.envs.processes import PRELOADED, prepare_processes
+from sb3_lander.envs.selection import movable_dummy_vec_env
 from sb3_lander.runs import entries
 from sb3_lander.runs.archive import check_whole
 from sb3_lander.runs.files import write_whole
@@ -150,6 +151,8 @@ class LanderExperimentManager(ExperimentManager):
         prepare_processes(("rl_zoo3.exp_manager", *PRELOADED))
         manager = copy.copy(self)  # trials run in parallel threads and share this object
         manager.vec_env_wrapper = self._vec_env_wrappers.get(not eval_env, self.vec_env_wrapper)
+        if manager.vec_env_class is DummyVecEnv and not eval_env:
+            manager.vec_env_class = movable_dummy_vec_env  # type: ignore[assignment] # it is only called
         return ExperimentManager.create_envs(manager, n_envs, eval_env, no_log)
 
     def create_callbacks(self) -> None:

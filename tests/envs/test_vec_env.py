@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import multiprocessing
 import subprocess
 import sys
 from collections.abc import Callable
@@ -17,8 +18,9 @@ from stable_baselines3.common.env_util import make_vec_env
 from stable_baselines3.common.monitor import Monitor, load_results
 from stable_baselines3.common.vec_env import DummyVecEnv, SubprocVecEnv, VecEnv
 
+from sb3_lander.envs.batched_subproc_vec_env import BatchedSubprocVecEnv
 from sb3_lander.envs.registration import V3_ID, SuccessWrapper
-from sb3_lander.envs.selection import SERVED_IDS, EnvPoolVecEnv, prefer_envpool
+from sb3_lander.envs.selection import SERVED_IDS, EnvPoolVecEnv, movable_dummy_vec_env, prefer_envpool
 
 pytestmark = pytest.mark.filterwarnings("ignore:builtin type .* has no __module__ attribute:DeprecationWarning")
 
@@ -269,6 +271,73 @@ def test_an_envpool_that_cannot_be_loaded_leaves_the_envs_as_they_are_and_the_li
     assert prefer_envpool(venv, training=True) is venv
     assert the_line(capsys) == f"Environments: gymnasium DummyVecEnv ({reason})"
     assert len(play(venv, 150)) >= 2
+
+
+def movable(n_envs: int = 16, **kwargs: Any) -> VecEnv:
+    return made(n_envs=n_envs, vec_env_cls=movable_dummy_vec_env, **kwargs)
+
+
+WIND = {"enable_wind": True}
+
+
+def test_training_envs_with_wind_run_in_a_process_for_each_core_and_play_as_before(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr("sb3_lander.envs.selection.usable_cores", lambda: [0, 1])
+    monkeypatch.setattr("sb3_lander.envs.batched_subproc_vec_env.usable_cores", lambda: [0, 1])
+    twin = made(n_envs=16, seed=7, env_kwargs=WIND, monitor_dir=str(tmp_path / "twin"))
+    moved = prefer_envpool(movable(seed=7, env_kwargs=WIND, monitor_dir=str(tmp_path / "moved")), training=True)
+    assert the_line(capsys) == (
+        "Environments: gymnasium BatchedSubprocVecEnv, 16 in 2 processes (EnvPool has only enable_wind=False, not True)"
+    )
+    assert moved.action_space.sample().tolist() == twin.action_space.sample().tolist()
+    episodes = play(moved, 150)
+    np.testing.assert_equal(episodes, play(twin, 150))
+    for venv in (moved, twin):
+        venv.close()
+    files = [load_results(str(tmp_path / name)) for name in ("moved", "twin")]
+    assert sorted(files[0]["r"]) == sorted(files[1]["r"]) == sorted(info["episode"]["r"] for info in episodes)
+
+
+@pytest.mark.parametrize("case", ["no envpool", "envpool: false"])
+def test_without_envpool_the_envs_run_in_processes(
+    case: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr("sb3_lander.envs.selection.usable_cores", lambda: [0, 1])
+    monkeypatch.setitem(sys.modules, "envpool", None)
+    moved = prefer_envpool(movable(), training=True, envpool=case == "no envpool")
+    assert isinstance(moved, BatchedSubprocVecEnv)
+    assert ("envpool is not installed" if case == "no envpool" else case) in the_line(capsys)
+    moved.close()
+
+
+@pytest.mark.parametrize("case", ["few envs", "one core", "evaluation", "daemon"])
+def test_processes_are_not_started_where_they_bring_nothing_or_may_not(
+    case: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr("sb3_lander.envs.selection.usable_cores", lambda: [0] if case == "one core" else [0, 1])
+    if case == "daemon":
+        monkeypatch.setitem(multiprocessing.current_process()._config, "daemon", True)
+    venv = movable(8 if case == "few envs" else 16, env_kwargs=WIND)
+    assert prefer_envpool(venv, training=case != "evaluation") is venv
+    assert the_line(capsys).startswith("Environments: gymnasium DummyVecEnv (")
+    venv.close()
+
+
+def test_where_processes_do_not_start_one_goes_on(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def refuse(_: Any) -> None:
+        raise OSError("no shared memory")
+
+    monkeypatch.setattr("sb3_lander.envs.selection.usable_cores", lambda: [0, 1])
+    monkeypatch.setattr("sb3_lander.envs.selection.BatchedSubprocVecEnv", refuse)
+    moved = prefer_envpool(movable(env_kwargs=WIND, seed=3), training=True)
+    assert "DummyVecEnv, as processes did not start: no shared memory (" in the_line(capsys)
+    twin = made(n_envs=16, env_kwargs=WIND, seed=3)
+    np.testing.assert_array_equal(moved.reset(), twin.reset())
+    moved.close()
+    twin.close()
 
 
 def test_importing_and_staying_do_not_import_envpool() -> None:
