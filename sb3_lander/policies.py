@@ -18,7 +18,7 @@ from torch import nn
 
 from sb3_lander.fused_adam import fused_class, split_flat_state
 from sb3_lander.gaussian import FastDiagGaussian, clamp
-from sb3_lander.networks import FastMlp, TanhRange, activation_factory
+from sb3_lander.networks import FastMlp, TanhRange, activation_factory, has_hooks, is_plain_eager
 from sb3_lander.options import STD_KINDS, check_options, checked_bounds
 from sb3_lander.symmetry import MirrorSymmetry
 
@@ -191,7 +191,23 @@ class SeparateActorCriticPolicy(ActorCriticPolicy):
         self, obs: PyTorchObs, features_extractor: BaseFeaturesExtractor | None = None
     ) -> th.Tensor | tuple[th.Tensor, th.Tensor]:
         """Return what actor and critic see; a pair where they have an extractor each."""
+        # Of a vector SB3's preprocessing and flattening leave everything as it is, and take long to do so.
+        if self.fast and features_extractor is None and self.share_features_extractor and self._is_vector(obs):
+            return obs.float()  # type: ignore[union-attr]  # no dict
         return super().extract_features(obs, features_extractor)
+
+    def _is_vector(self, obs: PyTorchObs) -> bool:
+        extractor = self.features_extractor
+        return (
+            type(extractor) is FlattenExtractor
+            and type(self.observation_space) is spaces.Box
+            and isinstance(obs, th.Tensor)
+            and obs.dim() == 2
+            and not has_hooks(extractor)
+            and type(extractor.flatten) is nn.Flatten
+            and not has_hooks(extractor.flatten)
+            and is_plain_eager(obs)
+        )
 
     def forward(self, obs: th.Tensor, deterministic: bool = False) -> tuple[th.Tensor, th.Tensor, th.Tensor]:
         """Run actor and critic.
