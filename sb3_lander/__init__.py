@@ -7,7 +7,8 @@ The modules, from the lowest to the highest; each imports only from those above 
     lifeline         processes that end with the one that started them
     envs             the environment ids, the success flag, rendering without a display
     symmetry         MirrorSymmetry: which observations and actions change sign or place
-    flat             all parameters in one tensor, for the optimizer
+    fused_adam       Adam's step in one kernel, with Adam's own state
+    gaussian         the Gaussian with fewer kernels
     networks         the MLPs, and the Gaussian they parametrise
     options          which of the policy's options make sense together
     policies         SeparateActorCriticPolicy

@@ -70,7 +70,9 @@ def main() -> None:
     workers = []
     for checkout in (HERE, arguments.other):
         environment = {**os.environ, "PYTHONPATH": str(checkout.resolve()), "OMP_NUM_THREADS": "1"}
-        code = f"import sys; sys.path.insert(1, {str(Path(__file__).parent)!r}); import policy_speed; policy_speed.serve()"
+        code = (
+            f"import sys; sys.path.insert(1, {str(Path(__file__).parent)!r}); import policy_speed; policy_speed.serve()"
+        )
         worker = subprocess.Popen(
             [sys.executable, "-P", "-c", code],
             env=environment,
