@@ -8,8 +8,9 @@ The modules, from the lowest to the highest; each imports only from those above 
     envs             the environment ids, the success flag, rendering without a display
     symmetry         MirrorSymmetry: which observations and actions change sign or place
     fused_adam       Adam's step in one kernel, with Adam's own state
+    eager            whether modules do what their classes say and nothing else
+    networks         activations, a bounded mean, the MLPs
     gaussian         the Gaussian with fewer kernels
-    networks         the MLPs, and the Gaussian they parametrise
     options          which of the policy's options make sense together
     policies         SeparateActorCriticPolicy
     envpool_tasks    what EnvPool can simulate, in gymnasium's terms

@@ -8,7 +8,7 @@ from typing import Any
 import torch as th
 from stable_baselines3.common.distributions import DiagGaussianDistribution
 
-from sb3_lander.networks import is_plain_eager
+from sb3_lander.eager import is_plain_eager
 
 __all__ = ["FastDiagGaussian", "clamp"]
 
@@ -70,7 +70,7 @@ class FastDiagGaussian(DiagGaussianDistribution):
             return self._normal
         return th.distributions.Normal(self._mean, th.ones_like(self._mean) * self._log_std.exp())
 
-    @distribution.setter
+    @distribution.setter  # type: ignore[override]  # SB3 types it for all
     def distribution(self, value: th.distributions.Normal | None) -> None:
         self._normal = value
 
@@ -83,8 +83,7 @@ class FastDiagGaussian(DiagGaussianDistribution):
         """
         # A copy: TRPO keeps this distribution while it moves the parameters under it.
         self._mean, self._log_std, self._normal = mean_actions, log_std.clone(), None
-        self._is_fast = is_plain_eager(mean_actions)
-        if not self._is_fast or not _is_finite(mean_actions) or not _is_finite(log_std):
+        if not is_plain_eager(mean_actions) or not _is_finite(mean_actions) or not _is_finite(log_std):
             self._normal = self.distribution
         return self
 

@@ -10,10 +10,10 @@ import numpy as np
 import numpy.typing as npt
 import torch as th
 from torch import nn
-from torch.autograd import forward_ad
-from torch.nn.modules.module import _has_any_global_hook
 
-__all__ = ["ACTIVATIONS", "FastMlp", "TanhRange", "activation_factory", "has_hooks", "is_plain_eager"]
+from sb3_lander.eager import has_hooks, is_plain_eager
+
+__all__ = ["ACTIVATIONS", "FastMlp", "TanhRange", "activation_factory"]
 
 ACTIVATIONS: dict[str, type[nn.Module]] = {
     "elu": nn.ELU,
@@ -69,34 +69,6 @@ class TanhRange(nn.Module):
         """Map shape ``(batch, n)`` to the same shape, within the bounds."""
         x = th.tanh(x)
         return x if self._is_unit else self._centre + self._radius * x
-
-
-def is_plain_eager(x: th.Tensor) -> bool:
-    """Tell whether torch is to compute nothing but numbers and gradients.
-
-    Not so under autocast, ``torch.func``, forward-mode differentiation, compilation or tracing, or where a global hook
-    wants to see every module.
-    """
-    return not (
-        th.is_autocast_enabled(x.device.type)
-        or th._C._are_functorch_transforms_active()
-        or forward_ad._current_level >= 0
-        or th.compiler.is_compiling()
-        or th.jit.is_tracing()  # type: ignore[no-untyped-call]  # torch's is untyped
-        or _has_any_global_hook()
-    )
-
-
-def has_hooks(module: nn.Module) -> bool:
-    """Tell whether calling the module does more, or something else, than its class's ``forward``."""
-    return bool(
-        module._forward_hooks
-        or module._forward_pre_hooks
-        or module._backward_hooks
-        or module._backward_pre_hooks
-        or module._compiled_call_impl is not None
-        or "forward" in module.__dict__
-    )
 
 
 class _Activation(NamedTuple):
@@ -178,11 +150,11 @@ class FastMlp(nn.Sequential):
         """
         layers = tuple(self._modules.values())
         if x.dim() != 2 or not self._is_mlp(layers) or not is_plain_eager(x):
-            plain: th.Tensor = super().forward(x)
+            plain: th.Tensor = super().forward(x)  # type: ignore[no-untyped-call]  # torch's is untyped
             return plain
         activation = _FAST[type(layers[1])]
         # Not by attribute: torch looks for those in Python.
-        parameters = [layer._parameters[name] for layer in layers[0::2] for name in ("weight", "bias")]
+        parameters: list[Any] = [layer._parameters[name] for layer in layers[0::2] for name in ("weight", "bias")]
         if not th.is_grad_enabled():
             return _mlp(activation, x, parameters)[-1]
         outputs: tuple[th.Tensor, ...] = _MlpFunction.apply(activation, x, *parameters)  # type: ignore[no-untyped-call]  # torch's apply is untyped

@@ -16,9 +16,10 @@ from stable_baselines3.common.torch_layers import BaseFeaturesExtractor, Flatten
 from stable_baselines3.common.type_aliases import PyTorchObs, Schedule
 from torch import nn
 
+from sb3_lander.eager import changes_no_vector, is_in_mode
 from sb3_lander.fused_adam import fused_class, split_flat_state
 from sb3_lander.gaussian import FastDiagGaussian, clamp
-from sb3_lander.networks import FastMlp, TanhRange, activation_factory, has_hooks, is_plain_eager
+from sb3_lander.networks import FastMlp, TanhRange, activation_factory
 from sb3_lander.options import STD_KINDS, check_options, checked_bounds
 from sb3_lander.symmetry import MirrorSymmetry
 
@@ -118,7 +119,7 @@ class SeparateActorCriticPolicy(ActorCriticPolicy):
             action_space,
             lr_schedule,
             net_arch=net_arch,
-            activation_fn=activation_factory(activation_fn),
+            activation_fn=activation_factory(activation_fn),  # type: ignore[arg-type]  # SB3 only calls it
             ortho_init=ortho_init,
             use_sde=use_sde,
             log_std_init=log_std_init,
@@ -147,6 +148,7 @@ class SeparateActorCriticPolicy(ActorCriticPolicy):
     def _build(self, lr_schedule: Schedule) -> None:
         super()._build(lr_schedule)
         self.symmetry = None
+        self._is_vector = type(self.observation_space) is spaces.Box
         if self.mirror is not None:
             self.symmetry = self._checked_symmetry(self.mirror)
         if self.bounded_mean:
@@ -184,30 +186,18 @@ class SeparateActorCriticPolicy(ActorCriticPolicy):
     def set_training_mode(self, mode: bool) -> None:
         """Put every module into training or evaluation mode."""
         # predict() asks each time, and setting what is set already takes a third of a single prediction's time.
-        if not _is_in_mode(self, mode):
+        if not is_in_mode(self, mode):
             super().set_training_mode(mode)
 
-    def extract_features(
+    def extract_features(  # type: ignore[override]  # as SB3's own
         self, obs: PyTorchObs, features_extractor: BaseFeaturesExtractor | None = None
     ) -> th.Tensor | tuple[th.Tensor, th.Tensor]:
         """Return what actor and critic see; a pair where they have an extractor each."""
         # Of a vector SB3's preprocessing and flattening leave everything as it is, and take long to do so.
-        if self.fast and features_extractor is None and self.share_features_extractor and self._is_vector(obs):
-            return obs.float()  # type: ignore[union-attr]  # no dict
+        is_simple = self.fast and self._is_vector and features_extractor is None and self.share_features_extractor
+        if is_simple and isinstance(obs, th.Tensor) and changes_no_vector(self.features_extractor, obs):
+            return obs.float()
         return super().extract_features(obs, features_extractor)
-
-    def _is_vector(self, obs: PyTorchObs) -> bool:
-        extractor = self.features_extractor
-        return (
-            type(extractor) is FlattenExtractor
-            and type(self.observation_space) is spaces.Box
-            and isinstance(obs, th.Tensor)
-            and obs.dim() == 2
-            and not has_hooks(extractor)
-            and type(extractor.flatten) is nn.Flatten
-            and not has_hooks(extractor.flatten)
-            and is_plain_eager(obs)
-        )
 
     def forward(self, obs: th.Tensor, deterministic: bool = False) -> tuple[th.Tensor, th.Tensor, th.Tensor]:
         """Run actor and critic.
@@ -297,7 +287,3 @@ class SeparateActorCriticPolicy(ActorCriticPolicy):
             # The parameter itself is projected: clamped in the graph it would get no gradient to come back by.
             self.log_std.data.clamp_(*self.log_std_bounds)
         return self.log_std if self.symmetry is None else self.symmetry.symmetric_log_std(self.log_std)
-
-
-def _is_in_mode(module: nn.Module, mode: bool) -> bool:
-    return module.training is mode and all(_is_in_mode(m, mode) for m in module._modules.values() if m is not None)

@@ -21,7 +21,6 @@ from stable_baselines3.common.save_util import load_from_zip_file
 from stable_baselines3.common.torch_layers import BaseFeaturesExtractor, MlpExtractor
 from torch import nn
 
-from sb3_lander.agents import load_policy
 from sb3_lander.fused_adam import FusedAdam
 from sb3_lander.policies import SeparateActorCriticPolicy
 from sb3_lander.runs import Run, trained_folder
@@ -157,8 +156,10 @@ def freeze_at_random(policy: Policy) -> None:
 def own_optimizer_by_name(policy: Policy) -> None:
     named = dict(policy.named_parameters())
     policy.optimizer = th.optim.SGD(
-        [{"params": [p for n, p in named.items() if "value" in n], "lr": 0.1}]
-        + [{"params": [p for n, p in named.items() if "value" not in n]}],
+        [
+            {"params": [p for n, p in named.items() if "value" in n], "lr": 0.1},
+            {"params": [p for n, p in named.items() if "value" not in n]},
+        ],
         lr=0.01,
     )
 
@@ -196,7 +197,7 @@ OPTIMIZERS: list[dict[str, Any]] = [
     {"optimizer_class": th.optim.RMSprop},
     {"optimizer_class": Groups},
 ]
-ACTIVATIONS: list[Any] = [nn.Tanh, nn.ReLU, nn.ELU, functools.partial(nn.LeakyReLU, 0.2), lambda: nn.Softplus()]
+ACTIVATIONS: list[Any] = [nn.Tanh, nn.ReLU, nn.ELU, functools.partial(nn.LeakyReLU, 0.2), lambda: nn.Softplus(2.0)]
 ARCHITECTURES: list[Any] = [None, [], [7], {"pi": [5, 6], "vf": [9]}, {"pi": [], "vf": [4]}]
 OWN_OPTIONS: list[dict[str, Any]] = [
     {},
