@@ -141,7 +141,7 @@ def test_a_backward_hook_sees_its_layer() -> None:
     assert seen == [(3, 4)]
 
 
-@pytest.mark.filterwarnings("ignore:.torch.jit.script:DeprecationWarning")  # torch's own, at its first dual number
+@pytest.mark.filterwarnings("ignore:.torch.jit.script")  # torch's own, at its first dual number
 def test_autocast_and_torch_func_work_as_with_torchs_layers() -> None:
     fast, plain = FastMlp(*make_layers()), nn.Sequential(*make_layers())
     x = th.randn(7, 5)
