@@ -16,7 +16,6 @@ from stable_baselines3.common.vec_env import VecNormalize
 from torch import nn
 
 from sb3_lander.agents.agent import Agent
-from sb3_lander.policies.policy import SeparateActorCriticPolicy
 from sb3_lander.runs.files import write_whole
 
 __all__ = ["CHECKED_OBSERVATIONS", "export"]
@@ -78,8 +77,6 @@ class _DeterministicPolicy(nn.Module):
             raise ValueError(f"only Box observations can be exported, got {policy.observation_space}")
         if hasattr(policy, "lstm_actor"):
             raise ValueError("a recurrent policy has a state from step to step: it cannot be exported")
-        if isinstance(policy, SeparateActorCriticPolicy):
-            policy.use_plain_layers()
         self.policy = policy.eval()
         self.statistics = statistics if statistics is not None and statistics.norm_obs else None
         if self.statistics is not None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import torch as th
@@ -10,15 +10,16 @@ from gymnasium import spaces
 from stable_baselines3.common.distributions import (
     DiagGaussianDistribution,
     Distribution,
-    StateDependentNoiseDistribution,
 )
 from stable_baselines3.common.policies import ActorCriticPolicy, BasePolicy
-from stable_baselines3.common.torch_layers import BaseFeaturesExtractor, FlattenExtractor
+from stable_baselines3.common.torch_layers import BaseFeaturesExtractor, FlattenExtractor, MlpExtractor
 from stable_baselines3.common.type_aliases import PyTorchObs, Schedule
 from torch import nn
 
-from sb3_lander.policies.flat import FlatParameters
-from sb3_lander.policies.networks import FastDiagGaussian, FastMlp, TanhRange, activation_class, supports_fused
+from sb3_lander.policies.eager import changes_no_vector, is_in_mode
+from sb3_lander.policies.fused_adam import fused_class, split_flat_state
+from sb3_lander.policies.gaussian import FastDiagGaussian, clamp
+from sb3_lander.policies.networks import FastMlp, TanhRange, activation_factory
 from sb3_lander.policies.options import STD_KINDS, check_options, checked_bounds
 from sb3_lander.policies.symmetry import MirrorSymmetry
 
@@ -42,7 +43,8 @@ class SeparateActorCriticPolicy(ActorCriticPolicy):
     :param action_space: Action space.
     :param lr_schedule: Learning rate schedule; its value at 1 is the optimizer's first learning rate.
     :param net_arch: Hidden layer widths: ``dict(pi=[...], vf=[...])``, or one list for both; ``[64, 64]`` each if None.
-    :param activation_fn: Class of the hidden layers' activation, or its name (``"tanh"``, ``"relu"``, ``"elu"``, ...).
+    :param activation_fn: What makes a hidden layer's activation, such as its class, or its name (``"tanh"``,
+        ``"relu"``, ``"elu"``, ...).
     :param ortho_init: Orthogonal initialisation (SB3's gains); torch's default initialisation if False.
     :param bounded_mean: Pass the Gaussian's mean through tanh, scaled to the action bounds, so that the deterministic
         action never needs clipping. Box actions with finite bounds only. Samples may still leave the bounds.
@@ -73,7 +75,7 @@ class SeparateActorCriticPolicy(ActorCriticPolicy):
         lr_schedule: Schedule,
         *,
         net_arch: list[int] | dict[str, list[int]] | None = None,
-        activation_fn: str | type[nn.Module] = nn.Tanh,
+        activation_fn: str | Callable[[], nn.Module] = nn.Tanh,
         ortho_init: bool = True,
         bounded_mean: bool = False,
         std: str = "learned",
@@ -102,7 +104,6 @@ class SeparateActorCriticPolicy(ActorCriticPolicy):
         self.fast = fast
         self.full_std = full_std
         self.use_expln = use_expln
-        self._flat: FlatParameters | None = None
         check_options(
             action_space,
             bounded_mean=bounded_mean,
@@ -118,7 +119,7 @@ class SeparateActorCriticPolicy(ActorCriticPolicy):
             action_space,
             lr_schedule,
             net_arch=net_arch,
-            activation_fn=activation_class(activation_fn),
+            activation_fn=activation_factory(activation_fn),  # type: ignore[arg-type]  # SB3 only calls it
             ortho_init=ortho_init,
             use_sde=use_sde,
             log_std_init=log_std_init,
@@ -138,15 +139,18 @@ class SeparateActorCriticPolicy(ActorCriticPolicy):
         data.update({name: getattr(self, name) for name in _KEPT_ARGUMENTS})
         return data
 
+    def _build_mlp_extractor(self) -> None:
+        super()._build_mlp_extractor()
+        if self.fast and type(self.mlp_extractor) is MlpExtractor:
+            self.mlp_extractor.policy_net = FastMlp(*self.mlp_extractor.policy_net)
+            self.mlp_extractor.value_net = FastMlp(*self.mlp_extractor.value_net)
+
     def _build(self, lr_schedule: Schedule) -> None:
         super()._build(lr_schedule)
         self.symmetry = None
-        is_flattened = self.features_extractor_class is FlattenExtractor
+        self._is_vector = type(self.observation_space) is spaces.Box
         if self.mirror is not None:
-            if not is_flattened:
-                raise ValueError(f"mirror: acts on the observation itself, so not with {self.features_extractor_class}")
-            self.symmetry = MirrorSymmetry.from_spec(self.mirror)
-            self.symmetry.check_spaces(self.observation_space, self.action_space, self.action_net.out_features)
+            self.symmetry = self._checked_symmetry(self.mirror)
         if self.bounded_mean:
             assert isinstance(self.action_space, spaces.Box)
             self._bound = TanhRange(self.action_space.low.ravel(), self.action_space.high.ravel())
@@ -160,57 +164,40 @@ class SeparateActorCriticPolicy(ActorCriticPolicy):
             # Starts as the same std for every state, so that the first rollouts explore as "learned" does.
             nn.init.zeros_(self.log_std_net.weight)
             nn.init.constant_(self.log_std_net.bias, self.log_std_init)
-        self._fast_actor: FastMlp | None = None
-        self._fast_critic: FastMlp | None = None
-        optimizer_kwargs = dict(self.optimizer_kwargs)
-        self._is_vector = False
+        optimizer_class = self.optimizer_class
         if self.fast:
-            # Of a vector SB3's feature extraction leaves everything as it is, and takes long to do so.
-            is_vector = isinstance(self.observation_space, spaces.Box) and len(self.observation_space.shape) == 1
-            is_own = type(self).extract_features is not ActorCriticPolicy.extract_features
-            self._is_vector = is_vector and is_flattened and not is_own
-            if supports_fused(self.optimizer_class):
-                optimizer_kwargs.setdefault("fused", True)
+            optimizer_class = fused_class(optimizer_class, self.optimizer_kwargs)
             if type(self.action_dist) is DiagGaussianDistribution:
                 self.action_dist = FastDiagGaussian(self.action_dist.action_dim)
-            if FastMlp.supports(self.mlp_extractor.policy_net):
-                self._fast_actor = FastMlp(self.mlp_extractor.policy_net, self.action_net)
-            if FastMlp.supports(self.mlp_extractor.value_net):
-                self._fast_critic = FastMlp(self.mlp_extractor.value_net, self.value_net)
         # Anew, since the base class made it before the parameters above were added or taken away.
-        self.optimizer = self.optimizer_class(self.parameters(), lr=lr_schedule(1), **optimizer_kwargs)  # type: ignore[call-arg]  # SB3 types the class as Optimizer
-        # The optimizers that have a fused step treat every number alike, wherever it stands.
-        if self.fast and optimizer_kwargs.get("fused"):
-            self._flat = FlatParameters(list(self.parameters()), self.optimizer)
+        self.optimizer = optimizer_class(self.parameters(), lr=lr_schedule(1), **self.optimizer_kwargs)  # type: ignore[call-arg]  # SB3 types the class as Optimizer
+        self.optimizer.register_load_state_dict_pre_hook(split_flat_state)
 
-    def parameters(self, recurse: bool = True) -> Iterator[nn.Parameter]:
-        """Return the parameters; with ``fast`` the one flat tensor that they are views of.
-
-        The optimizer and the clipping of the gradient's norm ask for them here; ``named_parameters`` and ``state_dict``
-        tell them apart.
-        """
-        return super().parameters(recurse) if self._flat is None else iter((self._flat.flat,))
-
-    def _apply(self, fn: Any, recurse: bool = True) -> Any:
-        super()._apply(fn, recurse)  # type: ignore[no-untyped-call]  # torch's is untyped
-        if self._flat is not None:
-            self._flat.restore()
-        return self
-
-    def __setstate__(self, state: dict[str, Any]) -> None:
-        super().__setstate__(state)  # type: ignore[no-untyped-call]  # torch's is untyped
-        if self._flat is not None:
-            self._flat.attach(self.optimizer)
-
-    def use_plain_layers(self) -> None:
-        """Compute with torch's own layers from now on, for those who read the graph, such as an exporter."""
-        self._fast_actor = self._fast_critic = None
+    def _checked_symmetry(self, mirror: str | Mapping[str, Any]) -> MirrorSymmetry:
+        if self.features_extractor_class is not FlattenExtractor:
+            raise ValueError(f"mirror: acts on the observation itself, so not with {self.features_extractor_class}")
+        own = type(self)._get_action_dist_from_latent
+        if own is not SeparateActorCriticPolicy._get_action_dist_from_latent:
+            raise ValueError(f"mirror: maps the action back in _get_action_dist_from_latent, so not with {own}")
+        symmetry = MirrorSymmetry.from_spec(mirror)
+        symmetry.check_spaces(self.observation_space, self.action_space, self.action_net.out_features)
+        return symmetry
 
     def set_training_mode(self, mode: bool) -> None:
         """Put every module into training or evaluation mode."""
-        # predict() asks each time, and the walk over all modules takes a third of a single prediction's time.
-        if not self.fast or mode != self.training:
+        # predict() asks each time, and setting what is set already takes a third of a single prediction's time.
+        if not is_in_mode(self, mode):
             super().set_training_mode(mode)
+
+    def extract_features(  # type: ignore[override]  # as SB3's own
+        self, obs: PyTorchObs, features_extractor: BaseFeaturesExtractor | None = None
+    ) -> th.Tensor | tuple[th.Tensor, th.Tensor]:
+        """Return what actor and critic see; a pair where they have an extractor each."""
+        # Of a vector SB3's preprocessing and flattening leave everything as it is, and take long to do so.
+        is_simple = self.fast and self._is_vector and features_extractor is None and self.share_features_extractor
+        if is_simple and isinstance(obs, th.Tensor) and changes_no_vector(self.features_extractor, obs):
+            return obs.float()
+        return super().extract_features(obs, features_extractor)
 
     def forward(self, obs: th.Tensor, deterministic: bool = False) -> tuple[th.Tensor, th.Tensor, th.Tensor]:
         """Run actor and critic.
@@ -219,9 +206,9 @@ class SeparateActorCriticPolicy(ActorCriticPolicy):
         :param deterministic: Take the distribution's mode instead of a sample.
         :return: Actions ``(batch, *action_shape)``, values ``(batch, 1)`` and log probabilities ``(batch,)``.
         """
-        pi_features, vf_features, side = self._features(obs)
-        distribution = self._distribution(pi_features, side)
-        values = self._values(vf_features)
+        latent_pi, latent_vf, side = self._latents(obs)
+        values = self._values(latent_vf)
+        distribution = self._distribution(latent_pi, side)
         actions = distribution.get_actions(deterministic=deterministic)
         log_prob = distribution.log_prob(actions)
         return actions.reshape((-1, *self.action_space.shape)), values, log_prob  # type: ignore[misc]  # never None here
@@ -233,65 +220,68 @@ class SeparateActorCriticPolicy(ActorCriticPolicy):
         :param actions: Actions, shape ``(batch, *action_shape)``.
         :return: Values ``(batch, 1)``, log probabilities ``(batch,)`` and entropies ``(batch,)``, the last two in nats.
         """
-        pi_features, vf_features, side = self._features(obs)
-        distribution = self._distribution(pi_features, side)
-        return self._values(vf_features), distribution.log_prob(actions), distribution.entropy()
+        latent_pi, latent_vf, side = self._latents(obs)
+        distribution = self._distribution(latent_pi, side)
+        log_prob = distribution.log_prob(actions)
+        return self._values(latent_vf), log_prob, distribution.entropy()
 
     def get_distribution(self, obs: PyTorchObs) -> Distribution:
         """Return the action distribution for observations of shape ``(batch, *obs_shape)``."""
-        features = BasePolicy.extract_features(self, obs, self.pi_features_extractor)
-        features, side = self._fold(features)
-        return self._distribution(features, side)
+        features, side = self._fold(BasePolicy.extract_features(self, obs, self.pi_features_extractor))
+        return self._distribution(self.mlp_extractor.forward_actor(features), side)
 
     def predict_values(self, obs: PyTorchObs) -> th.Tensor:
         """Return the values, shape ``(batch, 1)``, of observations of shape ``(batch, *obs_shape)``."""
-        features = BasePolicy.extract_features(self, obs, self.vf_features_extractor)
-        return self._values(self._fold(features)[0])
+        features, _ = self._fold(BasePolicy.extract_features(self, obs, self.vf_features_extractor))
+        return self._values(self.mlp_extractor.forward_critic(features))
 
-    def _features(self, obs: PyTorchObs) -> tuple[th.Tensor, th.Tensor, th.Tensor | None]:
-        """Return what the actor and the critic see, and what the symmetry needs to map the action back."""
-        features = obs.float() if self._is_vector else self.extract_features(obs)  # type: ignore[union-attr]  # no dict
+    def _latents(self, obs: PyTorchObs) -> tuple[th.Tensor, th.Tensor, th.Tensor | None]:
+        """Return the last hidden layers of actor and critic, and what the symmetry needs to map the action back."""
+        features = self.extract_features(obs)
         if isinstance(features, tuple):
             (pi_features, side), (vf_features, _) = self._fold(features[0]), self._fold(features[1])
-            return pi_features, vf_features, side
+            return self.mlp_extractor.forward_actor(pi_features), self.mlp_extractor.forward_critic(vf_features), side
         features, side = self._fold(features)
-        return features, features, side
+        return (*self.mlp_extractor(features), side)
 
     def _fold(self, features: th.Tensor) -> tuple[th.Tensor, th.Tensor | None]:
         return (features, None) if self.symmetry is None else self.symmetry.fold(features)
 
-    def _values(self, features: th.Tensor) -> th.Tensor:
-        if self._fast_critic is not None:
-            values = self._fast_critic(features)[0]
-        else:
-            values = self.value_net(self.mlp_extractor.forward_critic(features))
+    def _values(self, latent_vf: th.Tensor) -> th.Tensor:
+        values: th.Tensor = self.value_net(latent_vf)
         if self.symmetry is not None:
             values = self.symmetry.unfold_value(values)
         return values if self.value_scale == 1.0 else self.value_scale * values
 
-    def _distribution(self, features: th.Tensor, side: th.Tensor | None) -> Distribution:
-        """Return the action distribution from what the actor sees."""
-        if self._fast_actor is not None:
-            output, latent = self._fast_actor(features)
-        else:
-            latent = self.mlp_extractor.forward_actor(features)
-            output = self.action_net(latent)
+    def _distribution(self, latent_pi: th.Tensor, side: th.Tensor | None) -> Distribution:
+        # As SB3 calls it wherever that will do, so that a subclass may have its own.
+        if self.symmetry is None:
+            return self._get_action_dist_from_latent(latent_pi)
+        return self._get_action_dist_from_latent(latent_pi, side)
+
+    def _get_action_dist_from_latent(self, latent_pi: th.Tensor, side: th.Tensor | None = None) -> Distribution:
+        """Return the action distribution from the actor's last hidden layer.
+
+        :param side: What the symmetry needs to map the action back.
+        """
+        is_gaussian = isinstance(self.action_dist, DiagGaussianDistribution)
+        if self.symmetry is None and not is_gaussian:
+            return super()._get_action_dist_from_latent(latent_pi)
+        output = self.action_net(latent_pi)
         if self.symmetry is not None:
             output = self.symmetry.unfold(output, side)
+        if not is_gaussian:
+            return self.action_dist.proba_distribution(action_logits=output)
         if self.bounded_mean:
             output = self._bound(output)
-        if isinstance(self.action_dist, DiagGaussianDistribution):
-            return self.action_dist.proba_distribution(output, self._bounded_log_std(latent, side))
-        if isinstance(self.action_dist, StateDependentNoiseDistribution):
-            return self.action_dist.proba_distribution(output, self.log_std, latent)
-        return self.action_dist.proba_distribution(action_logits=output)
+        return self.action_dist.proba_distribution(output, self._bounded_log_std(latent_pi, side))
 
     def _bounded_log_std(self, latent: th.Tensor, side: th.Tensor | None) -> th.Tensor:
         """Return the log std, shape ``(action_dim,)``, or ``(batch, action_dim)`` where it depends on the state."""
         if self.std == "state_dependent":
-            log_std = self.log_std_net(latent)
+            log_std: th.Tensor = self.log_std_net(latent)
             if self.log_std_bounds is not None:
-                log_std = log_std.clamp(*self.log_std_bounds)
+                log_std = clamp(log_std, *self.log_std_bounds)
             return log_std if self.symmetry is None else self.symmetry.unfold(log_std, side, signed=False)
         if self.log_std_bounds is not None:
             # The parameter itself is projected: clamped in the graph it would get no gradient to come back by.

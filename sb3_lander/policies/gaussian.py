@@ -1,0 +1,121 @@
+"""FastDiagGaussian: SB3's diagonal Gaussian with fewer kernels, and the clamp of a log std."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import torch as th
+from stable_baselines3.common.distributions import DiagGaussianDistribution
+
+from sb3_lander.policies.eager import is_plain_eager
+
+__all__ = ["FastDiagGaussian", "clamp"]
+
+_HALF_LOG_2PI = 0.5 * math.log(2.0 * math.pi)
+
+
+def clamp(x: th.Tensor, low: float, high: float) -> th.Tensor:
+    """Clamp with a gradient at the bounds themselves.
+
+    ``torch.clamp`` has had none there since torch 2.14: what starts on its bound would never leave it.
+    """
+    return th.where((x >= low) & (x <= high), x, x.detach().clamp(low, high))
+
+
+def _log_prob(actions: th.Tensor, mean: th.Tensor, log_std: th.Tensor) -> th.Tensor:
+    z = (actions - mean) * th.exp(-log_std)
+    return z.square_().sum(-1).mul_(-0.5).sub_(log_std.sum(-1) + mean.shape[-1] * _HALF_LOG_2PI)
+
+
+class _GaussianLogProb(th.autograd.Function):
+    """Log density of a diagonal Gaussian, summed over the action's entries, as one node of the graph."""
+
+    @staticmethod
+    def forward(ctx: Any, actions: th.Tensor, mean: th.Tensor, log_std: th.Tensor) -> th.Tensor:
+        ctx.save_for_backward(actions, mean, log_std)
+        return _log_prob(actions, mean, log_std)
+
+    @staticmethod
+    def backward(ctx: Any, grad: th.Tensor) -> tuple[th.Tensor | None, ...]:
+        actions, mean, log_std = ctx.saved_tensors
+        inverse_std = th.exp(-log_std)
+        z = (actions - mean) * inverse_std
+        grad = grad.unsqueeze(-1)
+        grad_mean = grad * z * inverse_std
+        grad_actions = -grad_mean if ctx.needs_input_grad[0] else None
+        grad_log_std = None
+        if ctx.needs_input_grad[2]:
+            grad_log_std = grad * (z * z - 1.0)
+            if log_std.dim() == 1:
+                grad_log_std = grad_log_std.sum(0)
+        return grad_actions, grad_mean, grad_log_std
+
+
+class FastDiagGaussian(DiagGaussianDistribution):
+    """SB3's diagonal Gaussian without the objects of ``torch.distributions`` in the training loop.
+
+    Draws the same samples from the same random state. ``distribution`` is made only when somebody asks for it, or where
+    torch is to do more than compute numbers and gradients (autocast, ``torch.func``, a compiler).
+    """
+
+    def __init__(self, action_dim: int) -> None:
+        super().__init__(action_dim)
+        self._mean = self._log_std = th.empty(0)
+
+    @property
+    def distribution(self) -> th.distributions.Normal:
+        """The same distribution for those who need torch's object, such as TRPO's KL divergence."""
+        if self._normal is not None:
+            return self._normal
+        return th.distributions.Normal(self._mean, th.ones_like(self._mean) * self._log_std.exp())
+
+    @distribution.setter  # type: ignore[override]  # SB3 types it for all
+    def distribution(self, value: th.distributions.Normal | None) -> None:
+        self._normal = value
+
+    def proba_distribution(self, mean_actions: th.Tensor, log_std: th.Tensor) -> FastDiagGaussian:
+        """Set the parameters.
+
+        :param mean_actions: Shape ``(batch, action_dim)``.
+        :param log_std: Shape ``(action_dim,)`` or ``(batch, action_dim)``.
+        :raises ValueError: If torch's ``Normal`` refuses them, such as a mean that is not a number.
+        """
+        # A copy: TRPO keeps this distribution while it moves the parameters under it.
+        self._mean, self._log_std, self._normal = mean_actions, log_std.clone(), None
+        if not is_plain_eager(mean_actions) or not _is_finite(mean_actions) or not _is_finite(log_std):
+            self._normal = self.distribution
+        return self
+
+    def log_prob(self, actions: th.Tensor) -> th.Tensor:
+        """Return the log density of each action, shape ``(batch,)``, in nats."""
+        if self._normal is None:
+            if not th.is_grad_enabled():
+                log_prob = _log_prob(actions, self._mean, self._log_std)
+            else:
+                log_prob = _GaussianLogProb.apply(actions, self._mean, self._log_std)  # type: ignore[no-untyped-call]  # torch's apply is untyped
+            if _is_finite(log_prob):
+                return log_prob
+        return super().log_prob(actions)
+
+    def entropy(self) -> th.Tensor | None:
+        """Return the differential entropy, shape ``(batch,)``, in nats."""
+        if self._normal is not None:
+            return super().entropy()
+        entropy = (self._log_std + (0.5 + _HALF_LOG_2PI)).sum(-1)
+        return entropy.expand(len(self._mean))
+
+    def sample(self) -> th.Tensor:
+        """Draw an action for each row, shape ``(batch, action_dim)``."""
+        if self._normal is not None:
+            return super().sample()
+        return self._mean + self._log_std.exp() * th.randn_like(self._mean)
+
+    def mode(self) -> th.Tensor:
+        """Return the mean, shape ``(batch, action_dim)``."""
+        return self._mean if self._normal is None else super().mode()
+
+
+def _is_finite(x: th.Tensor) -> bool:
+    """Tell whether there is neither a NaN nor an infinity; says no, rarely, where a sum of large numbers is one."""
+    return math.isfinite(x.detach().sum().item())
