@@ -20,7 +20,7 @@ class AnnealStd(BaseCallback):
     by itself. Works with every policy of SB3 and sb3-contrib that has one learned std an action (``log_std``), in
     Python or in the ``callback`` entry of the RL Zoo's YAML.
 
-    :param end: The log std's bound at the training's end, a natural logarithm; -1.2 is a std of 0.3. A lower bound of
+    :param end: The log std's bound at the training's end, a natural logarithm; -1.6 is a std of 0.2. A lower bound of
         the policy's own, as ``log_std_bounds``, stays in force.
     :param start: The bound until ``since``; 0.0 is a std of 1.
     :param since: The share of the training's budget at which the bound starts to fall, at least 0 and below 1.
@@ -28,7 +28,7 @@ class AnnealStd(BaseCallback):
         policy has no learned ``log_std``.
     """
 
-    def __init__(self, end: float = -1.2, start: float = 0.0, since: float = 0.7) -> None:
+    def __init__(self, end: float = -1.6, start: float = 0.0, since: float = 0.6) -> None:
         super().__init__()
         if end > start:
             raise ValueError(f"end={end} must be at most start={start}")

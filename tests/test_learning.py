@@ -1,21 +1,25 @@
-"""The committed recipe really lands the lander."""
+"""The committed recipe really lands the lander, with every seed and by the end of a short budget."""
 
 from __future__ import annotations
 
-import math
+from pathlib import Path
+from statistics import median
 
+from sb3_lander.benchmark import run
 from sb3_lander.recipes import Measurement, Recipe
-from sb3_lander.training import train
+
+# Of these the entry of before let three end at rest on the pad with an engine on: see scripts/resting_state.py.
+SEEDS = [3, 25, 33, 1]
 
 
-def test_the_committed_recipe_lands_the_lander_within_a_small_budget() -> None:
-    """The schedules are those of the whole budget, so this is the first part of what the literal command does."""
-    watched = Measurement(targets=(240.0,), until_solved=True, final_episodes=100, zoo_evaluations=False)
-    result = train(Recipe("ppo"), 7, watched)
-    assert result["solved"], "not landed within the whole default budget"
-    assert result["steps"] <= 500_000
-    # On tasks of its own, since stopping at the first success on some tasks selects for luck on those.
-    final = result["final"]
-    standard_error = final["std_return"] / math.sqrt(final["n_episodes"])
-    assert final["mean_return"] - 2.0 * standard_error >= 200.0
-    assert final["success_interval"][0] >= 0.75
+def test_every_seed_of_a_short_budget_ends_with_a_lander_that_lands(tmp_path: Path) -> None:
+    """Each seed is judged on its own: a mean over seeds hides the one in five that ends badly."""
+    watched = Measurement(budget=200_000, targets=(), curve_points=0, zoo_evaluations=False, final_episodes=100)
+    results = run([Recipe("ppo")], SEEDS, watched, tmp_path / "results.json", jobs=2, progress=False)
+    finals = {one["seed"]: one["final"] for one in results["runs"]}
+    assert set(finals) == set(SEEDS)
+    success = {seed: final["success_rate"] for seed, final in finals.items()}
+    # One that rests or hovers to the time limit succeeds in a quarter of its tasks at most.
+    assert min(success.values()) >= 0.6, success
+    assert median(success.values()) >= 0.95, success
+    assert median(final["iqm_return"] for final in finals.values()) >= 250
