@@ -15,6 +15,7 @@ The modules, from the lowest to the highest; each imports only from those above 
     envpool_vec_env  EnvPoolVecEnv
     vec_env          which training environments run on EnvPool
     short_episodes   training episodes that are cut early at first
+    std_annealing    the noise that dies down towards the end of a training
     landing          how an episode ended: outcome, fuel, touchdown
     episodes         Task, Episode, EvaluationReport
     player           plays tasks so that no result depends on its neighbours
