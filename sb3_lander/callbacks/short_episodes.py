@@ -12,7 +12,7 @@ __all__ = ["ShortEpisodes"]
 
 
 class ShortEpisodes(BaseCallback):
-    """Truncate training episodes earlier than the task does, up to a step of the training; whole ones follow.
+    """Truncate training episodes earlier than the task does, up to a point of the training; whole ones follow.
 
     A lander that has learned to fly, but not yet to land, hovers for the task's 1,000 steps, and most of what it then
     learns from is hovering. SB3 bootstraps the value of a truncated state, as Pardo et al., *Time Limits in
@@ -23,17 +23,21 @@ class ShortEpisodes(BaseCallback):
     gymnasium's ``TimeLimit``, in Python or in the ``callback`` entry of the RL Zoo's YAML.
 
     :param max_episode_steps: The longest episode, in steps, at least 1; the task's own limit stays below it.
-    :param until: Environment steps of the training from which episodes are whole; None for never.
+    :param until: When episodes become whole. Below 1 it is a share of the training's budget, as 0.5 for its second
+        half, and stretches with the budget as schedules do; from 1 on it is a number of environment steps. None for
+        never.
     :param verbose: 1 for a line when episodes become whole.
-    :raises ValueError: If a number is below 1, or, when the training starts, if the environments have no ``TimeLimit``.
+    :raises ValueError: If ``max_episode_steps`` is below 1 or ``until`` neither a share nor a number of steps, or, when
+        the training starts, if the environments have no ``TimeLimit``.
     """
 
-    def __init__(self, max_episode_steps: int, until: int | None = None, verbose: int = 0) -> None:
+    def __init__(self, max_episode_steps: int, until: float | None = None, verbose: int = 0) -> None:
         super().__init__(verbose)
         if max_episode_steps < 1:
             raise ValueError(f"max_episode_steps={max_episode_steps} must be at least 1")
-        if until is not None and until < 1:
-            raise ValueError(f"until={until} must be at least 1 environment step, or None for the whole training")
+        if until is not None and (not until > 0 or (until >= 1 and until != int(until))):
+            valid = "a share of the budget between 0 and 1, a whole number of environment steps, or None for never"
+            raise ValueError(f"until={until} must be {valid}")
         self.max_episode_steps = max_episode_steps
         self.until = until
         self._whole: list[int] | None = None
@@ -55,7 +59,11 @@ class ShortEpisodes(BaseCallback):
         self._restore()
 
     def _is_over(self) -> bool:
-        return self.until is not None and self.num_timesteps >= self.until
+        if self.until is None:
+            return False
+        # SB3's own schedules count from the same number.
+        last = self.until * self.model._total_timesteps if self.until < 1 else self.until
+        return self.num_timesteps >= last
 
     def _restore(self) -> None:
         if self._whole is not None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -91,6 +92,15 @@ def test_a_training_that_goes_on_later_keeps_to_the_same_step() -> None:
     env.close()
 
 
+def test_a_share_of_the_budget_stretches_with_it() -> None:
+    for budget in (400, 800):
+        env = gym_envs()
+        ends = train(ShortEpisodes(40, until=0.5), env, budget)
+        # Two environments are cut every 80 steps of the training.
+        cut = [step for step, info in ends if info["episode"]["l"] == 40]
+        assert cut == [step for step in range(80, budget // 2 + 1, 80) for _ in range(N_ENVS)]
+
+
 def test_a_limit_above_the_tasks_own_changes_nothing() -> None:
     env = gym.make("LunarLanderContinuous-v3", max_episode_steps=30)
     log = Log()
@@ -109,10 +119,12 @@ def test_an_off_policy_algorithm_has_short_episodes_too() -> None:
     ("options", "message"),
     [
         ({"max_episode_steps": 0}, "max_episode_steps=0 must be at least 1"),
-        ({"max_episode_steps": 9, "until": 0}, "until=0 must be at least 1 environment step"),
+        ({"max_episode_steps": 9, "until": 0}, "until=0 must be a share of the budget between 0 and 1, a whole number"),
+        ({"max_episode_steps": 9, "until": 1.5}, "until=1.5 must be a share of the budget between 0 and 1, a whole"),
+        ({"max_episode_steps": 9, "until": math.nan}, "until=nan must be a share"),
     ],
 )
-def test_numbers_that_make_no_sense_are_refused(options: dict[str, int], message: str) -> None:
+def test_numbers_that_make_no_sense_are_refused(options: dict[str, Any], message: str) -> None:
     with pytest.raises(ValueError, match=message):
         ShortEpisodes(**options)
 
