@@ -7,7 +7,7 @@ import sys
 from multiprocessing import forkserver
 from pathlib import Path
 
-__all__ = ["PRELOADED", "prepare_processes"]
+__all__ = ["PRELOADED", "prepare_processes", "take_opencv_off_path"]
 
 PRELOADED = ("stable_baselines3.common.env_util", "gymnasium.envs.box2d", "sb3_lander")
 """What every process of environments imports: torch is most of it, and takes seconds."""
@@ -22,9 +22,15 @@ def prepare_processes(preload: tuple[str, ...] = PRELOADED) -> None:
 
     :param preload: The modules; those that cannot be imported are left to the processes.
     """
-    # An import of cv2 that failed leaves OpenCV's own folder on the path. It has a `typing` in it, so that a process
-    # that inherits this path cannot even import numpy.
-    sys.path[:] = [folder for folder in sys.path if not Path(folder, "load_config_py3.py").is_file()]
+    take_opencv_off_path()
     if "forkserver" in multiprocessing.get_all_start_methods():
         chosen: list[str] = getattr(forkserver, "_forkserver")._preload_modules  # noqa: B009
         multiprocessing.set_forkserver_preload([*chosen, *(name for name in preload if name not in chosen)])
+
+
+def take_opencv_off_path() -> None:
+    """Take OpenCV's own folder off ``sys.path``, where an import of cv2 that failed leaves it.
+
+    It has a ``typing`` in it, so that a process that inherits this path cannot even import numpy.
+    """
+    sys.path[:] = [folder for folder in sys.path if not Path(folder, "load_config_py3.py").is_file()]

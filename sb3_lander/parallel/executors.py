@@ -37,6 +37,7 @@ from multiprocessing.connection import Connection
 from typing import Any, TypeVar
 
 from sb3_lander.envs.cores import usable_cores
+from sb3_lander.envs.processes import take_opencv_off_path
 
 __all__ = ["ProcessExecutor", "run", "shares_cores"]
 
@@ -125,6 +126,7 @@ class ProcessExecutor(Executor):
                 # Ours to remove, since a process that is killed does not.
                 with contextlib.suppress(BrokenProcessPool), tempfile.TemporaryDirectory() as scratch:
                     start = (self._lifeline, scratch, cores, self._shared)
+                    take_opencv_off_path()
                     with ProcessPoolExecutor(1, self._context, _start_process, start) as process:
                         return process.submit(function, *args, **kwargs).result()
                 if self._is_over:
