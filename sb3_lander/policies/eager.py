@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import torch as th
-from stable_baselines3.common.torch_layers import FlattenExtractor
+from stable_baselines3.common.torch_layers import FlattenExtractor, MlpExtractor
 from torch import nn
 from torch.autograd import forward_ad
 from torch.nn.modules.module import _has_any_global_hook
 
-__all__ = ["changes_no_vector", "has_hooks", "is_in_mode", "is_plain_eager"]
+__all__ = ["changes_no_vector", "has_hooks", "is_in_mode", "is_plain_eager", "is_simple_extractor"]
 
 
 def is_plain_eager(x: th.Tensor) -> bool:
@@ -48,6 +48,19 @@ def changes_no_vector(extractor: nn.Module, obs: th.Tensor) -> bool:
         and type(extractor.flatten) is nn.Flatten
         and not has_hooks(extractor.flatten)
         and is_plain_eager(obs)
+    )
+
+
+def is_simple_extractor(extractor: nn.Module) -> bool:
+    """Tell whether actor and critic are the two networks of SB3's own ``MlpExtractor``, and of our kind."""
+    own = extractor.__dict__
+    return (
+        type(extractor) is MlpExtractor
+        and not has_hooks(extractor)
+        and "forward_actor" not in own
+        and "forward_critic" not in own
+        and hasattr(extractor.policy_net, "with_head")
+        and hasattr(extractor.value_net, "with_head")
     )
 
 

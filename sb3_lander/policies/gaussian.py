@@ -62,6 +62,7 @@ class FastDiagGaussian(DiagGaussianDistribution):
     def __init__(self, action_dim: int) -> None:
         super().__init__(action_dim)
         self._mean = self._log_std = th.empty(0)
+        self._is_checked = False
 
     @property
     def distribution(self) -> th.distributions.Normal:
@@ -79,13 +80,21 @@ class FastDiagGaussian(DiagGaussianDistribution):
 
         :param mean_actions: Shape ``(batch, action_dim)``.
         :param log_std: Shape ``(action_dim,)`` or ``(batch, action_dim)``.
-        :raises ValueError: If torch's ``Normal`` refuses them, such as a mean that is not a number.
+            What torch's ``Normal`` refuses, such as a mean that is not a number, is refused once it is used.
         """
         # A copy: TRPO keeps this distribution while it moves the parameters under it.
         self._mean, self._log_std, self._normal = mean_actions, log_std.clone(), None
-        if not is_plain_eager(mean_actions) or not _is_finite(mean_actions) or not _is_finite(log_std):
+        self._is_checked = False
+        if not is_plain_eager(mean_actions):
             self._normal = self.distribution
         return self
+
+    def _check(self) -> None:
+        """Let torch refuse parameters that are no numbers."""
+        if not self._is_checked and self._normal is None:
+            if not _is_finite(self._mean.sum() + self._log_std.sum()):
+                self._normal = self.distribution
+            self._is_checked = True
 
     def log_prob(self, actions: th.Tensor) -> th.Tensor:
         """Return the log density of each action, shape ``(batch,)``, in nats."""
@@ -94,12 +103,15 @@ class FastDiagGaussian(DiagGaussianDistribution):
                 log_prob = _log_prob(actions, self._mean, self._log_std)
             else:
                 log_prob = _GaussianLogProb.apply(actions, self._mean, self._log_std)  # type: ignore[no-untyped-call]  # torch's apply is untyped
-            if _is_finite(log_prob):
+            # Whatever is no number among the parameters shows here too.
+            if _is_finite(log_prob.sum()):
+                self._is_checked = True
                 return log_prob
         return super().log_prob(actions)
 
     def entropy(self) -> th.Tensor | None:
         """Return the differential entropy, shape ``(batch,)``, in nats."""
+        self._check()
         if self._normal is not None:
             return super().entropy()
         entropy = (self._log_std + (0.5 + _HALF_LOG_2PI)).sum(-1)
@@ -107,15 +119,17 @@ class FastDiagGaussian(DiagGaussianDistribution):
 
     def sample(self) -> th.Tensor:
         """Draw an action for each row, shape ``(batch, action_dim)``."""
+        self._check()
         if self._normal is not None:
             return super().sample()
         return self._mean + self._log_std.exp() * th.randn_like(self._mean)
 
     def mode(self) -> th.Tensor:
         """Return the mean, shape ``(batch, action_dim)``."""
+        self._check()
         return self._mean if self._normal is None else super().mode()
 
 
-def _is_finite(x: th.Tensor) -> bool:
-    """Tell whether there is neither a NaN nor an infinity; says no, rarely, where a sum of large numbers is one."""
-    return math.isfinite(x.detach().sum().item())
+def _is_finite(total: th.Tensor) -> bool:
+    """Tell whether a sum has neither a NaN nor an infinity in it; says no, rarely, of large numbers."""
+    return math.isfinite(total.detach().item())

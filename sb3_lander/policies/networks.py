@@ -88,43 +88,51 @@ _FAST: dict[type[nn.Module], _Activation] = {
 }
 
 
-def _mlp(activation: _Activation, x: th.Tensor, parameters: Sequence[th.Tensor]) -> tuple[th.Tensor, ...]:
-    """Return every activated layer."""
+def _mlp(
+    activation: _Activation, x: th.Tensor, parameters: Sequence[th.Tensor], has_head: bool
+) -> tuple[th.Tensor, ...]:
+    """Return every layer's output: activated ones, and last the head's, if there is one."""
     outputs: list[th.Tensor] = []
-    for weight, bias in zip(parameters[0::2], parameters[1::2], strict=True):
-        x = activation.apply_(th.addmm(bias, x, weight.t()))
-        outputs.append(x)
+    last = len(parameters) // 2 - 1 if has_head else -1
+    for i, (weight, bias) in enumerate(zip(parameters[0::2], parameters[1::2], strict=True)):
+        x = th.addmm(bias, x, weight.t())
+        outputs.append(x if i == last else activation.apply_(x))
     return tuple(outputs)
 
 
 class _MlpFunction(th.autograd.Function):
-    """Linear layers with an activation after each, as one node of the graph.
+    """Linear layers with an activation after each, the head excepted, as one node of the graph.
 
-    All activated layers are outputs, so that the backward pass is itself differentiable (TRPO needs that).
+    All layers are outputs, so that the backward pass is itself differentiable (TRPO needs that).
     """
 
     @staticmethod
-    def forward(ctx: Any, activation: _Activation, x: th.Tensor, *parameters: th.Tensor) -> tuple[th.Tensor, ...]:
-        outputs = _mlp(activation, x, parameters)
-        ctx.activation = activation
+    def forward(
+        ctx: Any, activation: _Activation, has_head: bool, x: th.Tensor, *parameters: th.Tensor
+    ) -> tuple[th.Tensor, ...]:
+        outputs = _mlp(activation, x, parameters, has_head)
+        ctx.activation, ctx.has_head = activation, has_head
         ctx.set_materialize_grads(False)
-        ctx.save_for_backward(x, *outputs, *parameters[0::2])
+        ctx.save_for_backward(x, *(outputs[:-1] if has_head else outputs), *parameters[0::2])
         return outputs
 
     @staticmethod
     def backward(ctx: Any, *grads: th.Tensor | None) -> tuple[th.Tensor | None, ...]:
         n = len(grads)
-        layers, weights = ctx.saved_tensors[: n + 1], ctx.saved_tensors[n + 1 :]
-        needed = ctx.needs_input_grad[1:]
+        hidden = n - 1 if ctx.has_head else n
+        layers, weights = ctx.saved_tensors[: hidden + 1], ctx.saved_tensors[hidden + 1 :]
+        needed = ctx.needs_input_grad[2:]
         result: list[th.Tensor | None] = [None] * (2 * n + 1)
         below = None
         for i in reversed(range(n)):
             grad = grads[i] if below is None else below if grads[i] is None else below + grads[i]
             if grad is None:
                 continue
-            # Where the gradient is itself derived from, or is another node's own, it must stay as it is.
-            into = {} if grad is grads[i] or th.is_grad_enabled() else {"grad_input": grad}
-            grad, x = ctx.activation.backward(grad, layers[i + 1], **into), layers[i]
+            if i < hidden:
+                # Where the gradient is itself derived from, or is another node's own, it must stay as it is.
+                into = {} if grad is grads[i] or th.is_grad_enabled() else {"grad_input": grad}
+                grad = ctx.activation.backward(grad, layers[i + 1], **into)
+            x = layers[i]
             if needed[2 * i + 1]:
                 # The same product either way round; with few inputs the second is three times faster.
                 result[2 * i + 1] = grad.t() @ x if x.shape[1] >= grad.shape[1] else (x.t() @ grad).t()
@@ -132,7 +140,7 @@ class _MlpFunction(th.autograd.Function):
                 result[2 * i + 2] = grad.sum(0)
             below = grad @ weights[i] if any(needed[: 2 * i + 1]) else None
         result[0] = below
-        return None, *result
+        return None, None, *result
 
 
 class FastMlp(nn.Sequential):
@@ -148,24 +156,46 @@ class FastMlp(nn.Sequential):
         :param x: Shape ``(batch, in_features)``.
         :return: Shape ``(batch, last width)``.
         """
-        layers = tuple(self._modules.values())
-        if x.dim() != 2 or not self._is_mlp(layers) or not is_plain_eager(x):
+        layers = self._mlp_layers()
+        if not layers or x.dim() != 2 or not is_plain_eager(x):
             plain: th.Tensor = super().forward(x)  # type: ignore[no-untyped-call]  # torch's is untyped
             return plain
+        return self._outputs(layers, x, has_head=False)[-1]
+
+    def with_head(self, x: th.Tensor, head: nn.Module) -> tuple[th.Tensor, th.Tensor] | None:
+        """Compute the last layer and what a head makes of it, where that gives what calling both gives.
+
+        :param x: Shape ``(batch, in_features)``; torch is to compute nothing but numbers and gradients.
+        :param head: The module that would be called with the last layer.
+        :return: Shapes ``(batch, last width)`` and ``(batch, head's width)``; None where both must be called.
+        """
+        layers = self._mlp_layers()
+        if not layers or x.dim() != 2 or has_hooks(self) or not _is_linear(head):
+            return None
+        outputs = self._outputs((*layers, head), x, has_head=True)
+        return outputs[-2], outputs[-1]
+
+    @staticmethod
+    def _outputs(layers: Sequence[nn.Module], x: th.Tensor, *, has_head: bool) -> tuple[th.Tensor, ...]:
         activation = _FAST[type(layers[1])]
         # Not by attribute: torch looks for those in Python.
         parameters: list[Any] = [layer._parameters[name] for layer in layers[0::2] for name in ("weight", "bias")]
         if not th.is_grad_enabled():
-            return _mlp(activation, x, parameters)[-1]
-        outputs: tuple[th.Tensor, ...] = _MlpFunction.apply(activation, x, *parameters)  # type: ignore[no-untyped-call]  # torch's apply is untyped
-        return outputs[-1]
+            return _mlp(activation, x, parameters, has_head)
+        outputs: tuple[th.Tensor, ...] = _MlpFunction.apply(activation, has_head, x, *parameters)  # type: ignore[no-untyped-call]  # torch's apply is untyped
+        return outputs
 
-    @staticmethod
-    def _is_mlp(layers: Sequence[nn.Module]) -> bool:
+    def _mlp_layers(self) -> tuple[Any, ...]:
+        """Return the layers where they are an MLP and nothing else, none otherwise."""
+        layers = tuple(self._modules.values())
         if not layers or len(layers) % 2 or type(layers[1]) not in _FAST:
-            return False
-        kinds = (nn.Linear, type(layers[1]))
-        for i, layer in enumerate(layers):
-            if type(layer) is not kinds[i % 2] or has_hooks(layer) or (i % 2 == 0 and layer.bias is None):
-                return False
-        return True
+            return ()
+        kind = type(layers[1])
+        for linear, activation in zip(layers[0::2], layers[1::2], strict=True):
+            if not _is_linear(linear) or type(activation) is not kind or has_hooks(activation):
+                return ()
+        return layers
+
+
+def _is_linear(module: nn.Module | None) -> bool:
+    return type(module) is nn.Linear and not has_hooks(module) and module.bias is not None

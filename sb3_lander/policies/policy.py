@@ -16,7 +16,7 @@ from stable_baselines3.common.torch_layers import BaseFeaturesExtractor, Flatten
 from stable_baselines3.common.type_aliases import PyTorchObs, Schedule
 from torch import nn
 
-from sb3_lander.policies.eager import changes_no_vector, is_in_mode
+from sb3_lander.policies.eager import changes_no_vector, is_in_mode, is_plain_eager, is_simple_extractor
 from sb3_lander.policies.fused_adam import fused_class, split_flat_state
 from sb3_lander.policies.gaussian import FastDiagGaussian, clamp
 from sb3_lander.policies.networks import FastMlp, TanhRange, activation_factory
@@ -165,6 +165,8 @@ class SeparateActorCriticPolicy(ActorCriticPolicy):
             nn.init.zeros_(self.log_std_net.weight)
             nn.init.constant_(self.log_std_net.bias, self.log_std_init)
         optimizer_class = self.optimizer_class
+        own = type(self)._get_action_dist_from_latent is SeparateActorCriticPolicy._get_action_dist_from_latent
+        self._is_fused = self.fast and own and isinstance(self.action_dist, DiagGaussianDistribution)
         if self.fast:
             optimizer_class = fused_class(optimizer_class, self.optimizer_kwargs)
             if type(self.action_dist) is DiagGaussianDistribution:
@@ -206,9 +208,9 @@ class SeparateActorCriticPolicy(ActorCriticPolicy):
         :param deterministic: Take the distribution's mode instead of a sample.
         :return: Actions ``(batch, *action_shape)``, values ``(batch, 1)`` and log probabilities ``(batch,)``.
         """
-        latent_pi, latent_vf, side = self._latents(obs)
-        values = self._values(latent_vf)
-        distribution = self._distribution(latent_pi, side)
+        actor, critic, side = self._heads(obs)
+        values = self._values(*critic)
+        distribution = self._distribution(*actor, side=side)
         actions = distribution.get_actions(deterministic=deterministic)
         log_prob = distribution.log_prob(actions)
         return actions.reshape((-1, *self.action_space.shape)), values, log_prob  # type: ignore[misc]  # never None here
@@ -220,54 +222,74 @@ class SeparateActorCriticPolicy(ActorCriticPolicy):
         :param actions: Actions, shape ``(batch, *action_shape)``.
         :return: Values ``(batch, 1)``, log probabilities ``(batch,)`` and entropies ``(batch,)``, the last two in nats.
         """
-        latent_pi, latent_vf, side = self._latents(obs)
-        distribution = self._distribution(latent_pi, side)
+        actor, critic, side = self._heads(obs)
+        distribution = self._distribution(*actor, side=side)
         log_prob = distribution.log_prob(actions)
-        return self._values(latent_vf), log_prob, distribution.entropy()
+        return self._values(*critic), log_prob, distribution.entropy()
 
     def get_distribution(self, obs: PyTorchObs) -> Distribution:
         """Return the action distribution for observations of shape ``(batch, *obs_shape)``."""
         features, side = self._fold(BasePolicy.extract_features(self, obs, self.pi_features_extractor))
-        return self._distribution(self.mlp_extractor.forward_actor(features), side)
+        return self._distribution(self.mlp_extractor.forward_actor(features), side=side)
 
     def predict_values(self, obs: PyTorchObs) -> th.Tensor:
         """Return the values, shape ``(batch, 1)``, of observations of shape ``(batch, *obs_shape)``."""
         features, _ = self._fold(BasePolicy.extract_features(self, obs, self.vf_features_extractor))
         return self._values(self.mlp_extractor.forward_critic(features))
 
-    def _latents(self, obs: PyTorchObs) -> tuple[th.Tensor, th.Tensor, th.Tensor | None]:
-        """Return the last hidden layers of actor and critic, and what the symmetry needs to map the action back."""
+    def _heads(self, obs: PyTorchObs) -> tuple[tuple[th.Tensor, ...], tuple[th.Tensor, ...], th.Tensor | None]:
+        """Return the last hidden layers of actor and critic, and what the symmetry needs to map the action back.
+
+        Where their output layers can be computed in the same pass, each comes with its output.
+        """
         features = self.extract_features(obs)
         if isinstance(features, tuple):
             (pi_features, side), (vf_features, _) = self._fold(features[0]), self._fold(features[1])
-            return self.mlp_extractor.forward_actor(pi_features), self.mlp_extractor.forward_critic(vf_features), side
+            latents = self.mlp_extractor.forward_actor(pi_features), self.mlp_extractor.forward_critic(vf_features)
+            return (latents[0],), (latents[1],), side
         features, side = self._fold(features)
-        return (*self.mlp_extractor(features), side)
+        extractor = self.mlp_extractor
+        if self._is_fused and is_simple_extractor(extractor) and is_plain_eager(features):
+            actor = extractor.policy_net.with_head(features, self.action_net)  # type: ignore[operator]  # a FastMlp
+            critic = extractor.value_net.with_head(features, self.value_net)  # type: ignore[operator]  # a FastMlp
+            if actor is not None and critic is not None:
+                return actor, critic, side
+        latent_pi, latent_vf = extractor(features)
+        return (latent_pi,), (latent_vf,), side
 
     def _fold(self, features: th.Tensor) -> tuple[th.Tensor, th.Tensor | None]:
         return (features, None) if self.symmetry is None else self.symmetry.fold(features)
 
-    def _values(self, latent_vf: th.Tensor) -> th.Tensor:
-        values: th.Tensor = self.value_net(latent_vf)
+    def _values(self, latent_vf: th.Tensor, values: th.Tensor | None = None) -> th.Tensor:
+        if values is None:
+            values = self.value_net(latent_vf)
+        assert values is not None
         if self.symmetry is not None:
             values = self.symmetry.unfold_value(values)
         return values if self.value_scale == 1.0 else self.value_scale * values
 
-    def _distribution(self, latent_pi: th.Tensor, side: th.Tensor | None) -> Distribution:
+    def _distribution(
+        self, latent_pi: th.Tensor, output: th.Tensor | None = None, *, side: th.Tensor | None
+    ) -> Distribution:
         # As SB3 calls it wherever that will do, so that a subclass may have its own.
-        if self.symmetry is None:
+        if self.symmetry is None and output is None:
             return self._get_action_dist_from_latent(latent_pi)
-        return self._get_action_dist_from_latent(latent_pi, side)
+        return self._get_action_dist_from_latent(latent_pi, side, output)
 
-    def _get_action_dist_from_latent(self, latent_pi: th.Tensor, side: th.Tensor | None = None) -> Distribution:
+    def _get_action_dist_from_latent(
+        self, latent_pi: th.Tensor, side: th.Tensor | None = None, output: th.Tensor | None = None
+    ) -> Distribution:
         """Return the action distribution from the actor's last hidden layer.
 
         :param side: What the symmetry needs to map the action back.
+        :param output: What ``action_net`` makes of the layer, where that is known.
         """
         is_gaussian = isinstance(self.action_dist, DiagGaussianDistribution)
         if self.symmetry is None and not is_gaussian:
             return super()._get_action_dist_from_latent(latent_pi)
-        output = self.action_net(latent_pi)
+        if output is None:
+            output = self.action_net(latent_pi)
+        assert output is not None
         if self.symmetry is not None:
             output = self.symmetry.unfold(output, side)
         if not is_gaussian:

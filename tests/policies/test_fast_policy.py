@@ -21,7 +21,7 @@ from stable_baselines3.common.save_util import load_from_zip_file
 from stable_baselines3.common.torch_layers import BaseFeaturesExtractor, MlpExtractor
 from torch import nn
 
-from sb3_lander.agents.agent import trained_folder
+from sb3_lander.agents import shipped_agent
 from sb3_lander.policies import SeparateActorCriticPolicy
 from sb3_lander.policies.fused_adam import FusedAdam
 from sb3_lander.runs.run import Run
@@ -422,7 +422,7 @@ def test_fast_can_be_changed_at_loading(saved: bool, tmp_path: Path) -> None:
 @pytest.mark.parametrize("fast", [True, False])
 def test_the_agent_that_ships_can_be_trained_on_with_its_optimizers_state(fast: bool) -> None:
     """Its file is of a version that kept one tensor of all parameters."""
-    file = Run.load(trained_folder() / "ppo" / "LunarLanderContinuous-v3_1").final_model
+    file = Run.load(shipped_agent()).final_model
     assert file is not None
     data = PPO.load(file, device="cpu").policy_kwargs
     loaded = PPO.load(file, device="cpu", custom_objects={"policy_kwargs": {**data, "fast": fast}})
@@ -440,7 +440,7 @@ def test_the_agent_that_ships_can_be_trained_on_with_its_optimizers_state(fast: 
 
 
 def test_a_frozen_actor_of_the_agent_that_ships_does_not_move() -> None:
-    file = Run.load(trained_folder() / "ppo" / "LunarLanderContinuous-v3_1").final_model
+    file = Run.load(shipped_agent()).final_model
     assert file is not None
     loaded = PPO.load(file, device="cpu")
     freeze_actor(loaded.policy)
