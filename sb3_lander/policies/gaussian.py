@@ -23,9 +23,12 @@ def clamp(x: th.Tensor, low: float, high: float) -> th.Tensor:
     return th.where((x >= low) & (x <= high), x, x.detach().clamp(low, high))
 
 
-def _log_prob(actions: th.Tensor, mean: th.Tensor, log_std: th.Tensor) -> th.Tensor:
-    z = (actions - mean) * th.exp(-log_std)
-    return z.square_().sum(-1).mul_(-0.5).sub_(log_std.sum(-1) + mean.shape[-1] * _HALF_LOG_2PI)
+def _log_prob(squares: th.Tensor, log_std: th.Tensor) -> th.Tensor:
+    """Return the log density from the squared distances from the mean, shape ``(batch, action_dim)``."""
+    offset = -(log_std.sum(-1) + squares.shape[-1] * _HALF_LOG_2PI)
+    weights = th.exp(-2.0 * log_std).mul_(-0.5)
+    # For one std for all, a product with a vector instead of a row-wise sum: a third of the time.
+    return th.addmv(offset, squares, weights) if log_std.dim() == 1 else (squares * weights).sum(-1).add_(offset)
 
 
 class _GaussianLogProb(th.autograd.Function):
@@ -33,22 +36,27 @@ class _GaussianLogProb(th.autograd.Function):
 
     @staticmethod
     def forward(ctx: Any, actions: th.Tensor, mean: th.Tensor, log_std: th.Tensor) -> th.Tensor:
+        distance = actions - mean
+        ctx.distance, ctx.squares = distance, distance.square()
         ctx.save_for_backward(actions, mean, log_std)
-        return _log_prob(actions, mean, log_std)
+        return _log_prob(ctx.squares, log_std)
 
     @staticmethod
     def backward(ctx: Any, grad: th.Tensor) -> tuple[th.Tensor | None, ...]:
         actions, mean, log_std = ctx.saved_tensors
-        inverse_std = th.exp(-log_std)
-        z = (actions - mean) * inverse_std
-        grad = grad.unsqueeze(-1)
-        grad_mean = grad * z * inverse_std
+        distance, squares = ctx.distance, ctx.squares
+        if th.is_grad_enabled():  # what is derived from must hang on the inputs
+            distance = actions - mean
+            squares = distance.square()
+        inverse_variance = th.exp(-2.0 * log_std)
+        column = grad.unsqueeze(-1)
+        grad_mean = distance * inverse_variance * column
         grad_actions = -grad_mean if ctx.needs_input_grad[0] else None
         grad_log_std = None
-        if ctx.needs_input_grad[2]:
-            grad_log_std = grad * (z * z - 1.0)
-            if log_std.dim() == 1:
-                grad_log_std = grad_log_std.sum(0)
+        if ctx.needs_input_grad[2] and log_std.dim() == 1:
+            grad_log_std = (grad @ squares) * inverse_variance - grad.sum()
+        elif ctx.needs_input_grad[2]:
+            grad_log_std = column * (squares * inverse_variance - 1.0)
         return grad_actions, grad_mean, grad_log_std
 
 
@@ -63,6 +71,7 @@ class FastDiagGaussian(DiagGaussianDistribution):
         super().__init__(action_dim)
         self._mean = self._log_std = th.empty(0)
         self._is_checked = False
+        self._sample: th.Tensor | None = None
 
     @property
     def distribution(self) -> th.distributions.Normal:
@@ -76,15 +85,14 @@ class FastDiagGaussian(DiagGaussianDistribution):
         self._normal = value
 
     def proba_distribution(self, mean_actions: th.Tensor, log_std: th.Tensor) -> FastDiagGaussian:
-        """Set the parameters.
+        """Set the parameters. What torch's ``Normal`` refuses, as a mean that is no number, is refused at its use.
 
         :param mean_actions: Shape ``(batch, action_dim)``.
         :param log_std: Shape ``(action_dim,)`` or ``(batch, action_dim)``.
-            What torch's ``Normal`` refuses, such as a mean that is not a number, is refused once it is used.
         """
         # A copy: TRPO keeps this distribution while it moves the parameters under it.
         self._mean, self._log_std, self._normal = mean_actions, log_std.clone(), None
-        self._is_checked = False
+        self._is_checked, self._sample = False, None
         if not is_plain_eager(mean_actions):
             self._normal = self.distribution
         return self
@@ -100,11 +108,11 @@ class FastDiagGaussian(DiagGaussianDistribution):
         """Return the log density of each action, shape ``(batch,)``, in nats."""
         if self._normal is None:
             if not th.is_grad_enabled():
-                log_prob = _log_prob(actions, self._mean, self._log_std)
+                log_prob = _log_prob((actions - self._mean).square_(), self._log_std)
             else:
                 log_prob = _GaussianLogProb.apply(actions, self._mean, self._log_std)  # type: ignore[no-untyped-call]  # torch's apply is untyped
-            # Whatever is no number among the parameters shows here too.
-            if _is_finite(log_prob.sum()):
+            # Whatever is no number among the parameters shows here too; in a sample of our own it has shown already.
+            if actions is self._sample or _is_finite(log_prob.sum()):
                 self._is_checked = True
                 return log_prob
         return super().log_prob(actions)
@@ -119,10 +127,12 @@ class FastDiagGaussian(DiagGaussianDistribution):
 
     def sample(self) -> th.Tensor:
         """Draw an action for each row, shape ``(batch, action_dim)``."""
-        self._check()
-        if self._normal is not None:
-            return super().sample()
-        return self._mean + self._log_std.exp() * th.randn_like(self._mean)
+        if self._normal is None:
+            self._sample = self._mean + self._log_std.exp() * th.randn_like(self._mean)
+            if _is_finite(self._sample.sum()):
+                return self._sample
+            self._normal = self.distribution
+        return super().sample()
 
     def mode(self) -> th.Tensor:
         """Return the mean, shape ``(batch, action_dim)``."""
