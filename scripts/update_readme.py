@@ -134,15 +134,17 @@ def study_table() -> str:
 
 
 def proof_table() -> str:
-    """Return what became of a search's trials whose workers and server were killed, beside an undisturbed one's."""
+    """Return what became of the trials of searches that were disturbed, beside an undisturbed one's."""
     results = load("tuning_proof")
-    keys = ("finished", "finished_twice", "left_running_or_waiting", "taken_from_killed_workers")
     rows = []
-    for storage in ("journal", "postgresql"):
-        for how in ("undisturbed", "disturbed"):
-            found = results[storage][how]
-            rows.append([storage, str(found.get("kills", 0)), str(found["pieces"]), *(str(found[key]) for key in keys)])
-    return markdown(["storage", "kills", "trials", *(key.replace("_", " ") for key in keys)], rows)
+    for kind in ("undisturbed", "processes", "postgresql", "dask"):
+        found = results[kind]
+        killed = found.get("killed", {"workers": 0, "command": 0, "restarts": 0})
+        same = {None: "", True: "yes", False: "NO"}[found.get("same_as_undisturbed")]
+        counts = [found["trials"], found["complete"], found["not_finished"], found["seeds_right"]]
+        rows.append([kind, *map(str, killed.values()), *map(str, counts), same])
+    head = ["search", "workers killed", "command killed", "restarts", "trials", "complete", "not finished"]
+    return markdown([*head, "with the right seeds", "as the undisturbed"], rows)
 
 
 BLOCKS = {

@@ -29,10 +29,9 @@ def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def test_the_wheel_holds_the_zoos_hook_the_hyperparameters_and_the_type_marker(wheel: Path) -> None:
     names = set(zipfile.ZipFile(wheel).namelist())
     files = {f"sb3_lander/{file.relative_to(REPO)}" for file in (REPO / "hyperparams").rglob("*.yml")}
-    for folder in ("templates", "trained"):
-        files |= {str(f.relative_to(REPO)) for f in (REPO / "sb3_lander" / folder).rglob("*") if f.is_file()}
-    modules = {f"sb3_lander/{file.name}" for file in (REPO / "sb3_lander").glob("*.py")}
-    assert {"custom_envs.py", "sb3_lander/py.typed"} | files | modules <= names
+    files |= {str(f.relative_to(REPO)) for f in (REPO / "sb3_lander").rglob("*") if f.is_file() and f.suffix != ".pyc"}
+    assert {"sb3_lander/agents/trained/ppo/LunarLanderContinuous-v3_1/report.json", "sb3_lander/py.typed"} <= files
+    assert {"custom_envs.py"} | files <= names
     top_level = {name.split("/")[0] for name in names}
     assert {name for name in top_level if not name.endswith(".dist-info")} == {"sb3_lander", "custom_envs.py"}
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 from pathlib import Path
+from statistics import fmean, pstdev
 from typing import TYPE_CHECKING
 
 from sb3_lander.cli import Command, key_value
@@ -46,6 +47,8 @@ def _play(agent: Agent, arguments: argparse.Namespace) -> None:
     """Fly one episode after another, and say what each comes to, in the words of the Zoo's ``enjoy``."""
     env = agent.make_env(render_mode=None if arguments.no_render else "human")
     returns: list[float] = []
+    lengths: list[int] = []
+    successes: list[bool] = []
     steps, seed = 0, arguments.seed
     try:
         while steps < arguments.n_timesteps:
@@ -53,17 +56,22 @@ def _play(agent: Agent, arguments: argparse.Namespace) -> None:
             state, start, total, length, over = None, True, 0.0, 0, False
             while not over and steps < arguments.n_timesteps:
                 action, state = agent.predict(observation, state, [start], not arguments.stochastic)
-                observation, reward, terminated, truncated, _ = env.step(action)
+                observation, reward, terminated, truncated, info = env.step(action)
                 start, over = False, terminated or truncated
                 total, length, steps = total + float(reward), length + 1, steps + 1
             if over:
                 returns.append(total)
+                lengths.append(length)
+                successes += [info["is_success"]] if "is_success" in info else []
                 print(f"Episode Reward: {total:.2f}\nEpisode Length {length}")
             seed += 1
     finally:
         env.close()
+    if successes:
+        print(f"Success rate: {100 * fmean(successes):.2f}%")
     if returns:
-        print(f"{len(returns)} Episodes\nMean reward: {sum(returns) / len(returns):.2f}")
+        print(f"{len(returns)} Episodes\nMean reward: {fmean(returns):.2f} +/- {pstdev(returns):.2f}")
+        print(f"Mean episode length: {fmean(lengths):.2f} +/- {pstdev(lengths):.2f}")
 
 
 COMMANDS = {"enjoy": Command("Watch an agent: the one that ships with the package, or your own.", _add_arguments, _run)}
