@@ -51,16 +51,15 @@ def changes_no_vector(extractor: nn.Module, obs: th.Tensor) -> bool:
     )
 
 
-def is_simple_extractor(extractor: nn.Module) -> bool:
-    """Tell whether actor and critic are the two networks of SB3's own ``MlpExtractor``, and of our kind."""
+def is_simple_extractor(extractor: nn.Module, kind: type[nn.Module]) -> bool:
+    """Tell whether actor and critic are the two networks of SB3's own ``MlpExtractor``, and of this kind."""
     own = extractor.__dict__
     return (
         type(extractor) is MlpExtractor
         and not has_hooks(extractor)
         and "forward_actor" not in own
         and "forward_critic" not in own
-        and hasattr(extractor.policy_net, "with_head")
-        and hasattr(extractor.value_net, "with_head")
+        and type(extractor.policy_net) is type(extractor.value_net) is kind
     )
 
 

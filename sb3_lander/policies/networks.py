@@ -11,9 +11,9 @@ import numpy.typing as npt
 import torch as th
 from torch import nn
 
-from sb3_lander.policies.eager import has_hooks, is_plain_eager
+from sb3_lander.policies.eager import has_hooks, is_plain_eager, is_simple_extractor
 
-__all__ = ["ACTIVATIONS", "FastMlp", "TanhRange", "activation_factory"]
+__all__ = ["ACTIVATIONS", "FastMlp", "TanhRange", "activation_factory", "heads_at_once"]
 
 ACTIVATIONS: dict[str, type[nn.Module]] = {
     "elu": nn.ELU,
@@ -199,3 +199,20 @@ class FastMlp(nn.Sequential):
 
 def _is_linear(module: nn.Module | None) -> bool:
     return type(module) is nn.Linear and not has_hooks(module) and module.bias is not None
+
+
+def heads_at_once(
+    extractor: nn.Module, x: th.Tensor, action_net: nn.Module, value_net: nn.Module
+) -> tuple[tuple[th.Tensor, th.Tensor], tuple[th.Tensor, th.Tensor]] | None:
+    """Return the last hidden layers of actor and critic, each with its head's output; None where all must be called.
+
+    :param extractor: The policy's ``mlp_extractor``.
+    :param x: What both see, shape ``(batch, in_features)``.
+    """
+    if not is_simple_extractor(extractor, FastMlp) or not is_plain_eager(x):
+        return None
+    policy_net, own_value_net = extractor._modules["policy_net"], extractor._modules["value_net"]
+    assert isinstance(policy_net, FastMlp)
+    assert isinstance(own_value_net, FastMlp)
+    actor, critic = policy_net.with_head(x, action_net), own_value_net.with_head(x, value_net)
+    return None if actor is None or critic is None else (actor, critic)

@@ -16,10 +16,10 @@ from stable_baselines3.common.torch_layers import BaseFeaturesExtractor, Flatten
 from stable_baselines3.common.type_aliases import PyTorchObs, Schedule
 from torch import nn
 
-from sb3_lander.policies.eager import changes_no_vector, is_in_mode, is_plain_eager, is_simple_extractor
+from sb3_lander.policies.eager import changes_no_vector, is_in_mode
 from sb3_lander.policies.fused_adam import fused_class, split_flat_state
 from sb3_lander.policies.gaussian import FastDiagGaussian, clamp
-from sb3_lander.policies.networks import FastMlp, TanhRange, activation_factory
+from sb3_lander.policies.networks import FastMlp, TanhRange, activation_factory, heads_at_once
 from sb3_lander.policies.options import STD_KINDS, check_options, checked_bounds
 from sb3_lander.policies.symmetry import MirrorSymmetry
 
@@ -148,9 +148,17 @@ class SeparateActorCriticPolicy(ActorCriticPolicy):
     def _build(self, lr_schedule: Schedule) -> None:
         super()._build(lr_schedule)
         self.symmetry = None
+        own = type(self)._get_action_dist_from_latent is SeparateActorCriticPolicy._get_action_dist_from_latent
         self._is_vector = type(self.observation_space) is spaces.Box
         if self.mirror is not None:
-            self.symmetry = self._checked_symmetry(self.mirror)
+            if self.features_extractor_class is not FlattenExtractor:
+                raise ValueError(f"mirror: acts on the observation itself, so not with {self.features_extractor_class}")
+            if not own:
+                raise ValueError(
+                    f"mirror: maps the action back in _get_action_dist_from_latent, so not with {type(self)}'s"
+                )
+            self.symmetry = MirrorSymmetry.from_spec(self.mirror)
+            self.symmetry.check_spaces(self.observation_space, self.action_space, self.action_net.out_features)
         if self.bounded_mean:
             assert isinstance(self.action_space, spaces.Box)
             self._bound = TanhRange(self.action_space.low.ravel(), self.action_space.high.ravel())
@@ -165,7 +173,6 @@ class SeparateActorCriticPolicy(ActorCriticPolicy):
             nn.init.zeros_(self.log_std_net.weight)
             nn.init.constant_(self.log_std_net.bias, self.log_std_init)
         optimizer_class = self.optimizer_class
-        own = type(self)._get_action_dist_from_latent is SeparateActorCriticPolicy._get_action_dist_from_latent
         self._is_fused = self.fast and own and isinstance(self.action_dist, DiagGaussianDistribution)
         if self.fast:
             optimizer_class = fused_class(optimizer_class, self.optimizer_kwargs)
@@ -174,16 +181,6 @@ class SeparateActorCriticPolicy(ActorCriticPolicy):
         # Anew, since the base class made it before the parameters above were added or taken away.
         self.optimizer = optimizer_class(self.parameters(), lr=lr_schedule(1), **self.optimizer_kwargs)  # type: ignore[call-arg]  # SB3 types the class as Optimizer
         self.optimizer.register_load_state_dict_pre_hook(split_flat_state)
-
-    def _checked_symmetry(self, mirror: str | Mapping[str, Any]) -> MirrorSymmetry:
-        if self.features_extractor_class is not FlattenExtractor:
-            raise ValueError(f"mirror: acts on the observation itself, so not with {self.features_extractor_class}")
-        own = type(self)._get_action_dist_from_latent
-        if own is not SeparateActorCriticPolicy._get_action_dist_from_latent:
-            raise ValueError(f"mirror: maps the action back in _get_action_dist_from_latent, so not with {own}")
-        symmetry = MirrorSymmetry.from_spec(mirror)
-        symmetry.check_spaces(self.observation_space, self.action_space, self.action_net.out_features)
-        return symmetry
 
     def set_training_mode(self, mode: bool) -> None:
         """Put every module into training or evaluation mode."""
@@ -238,32 +235,22 @@ class SeparateActorCriticPolicy(ActorCriticPolicy):
         return self._values(self.mlp_extractor.forward_critic(features))
 
     def _heads(self, obs: PyTorchObs) -> tuple[tuple[th.Tensor, ...], tuple[th.Tensor, ...], th.Tensor | None]:
-        """Return the last hidden layers of actor and critic, and what the symmetry needs to map the action back.
-
-        Where their output layers can be computed in the same pass, each comes with its output.
-        """
-        features = self.extract_features(obs)
+        """Return the last hidden layers, with their outputs if those came along, and the side that was seen."""
+        features, extractor = self.extract_features(obs), self.mlp_extractor
         if isinstance(features, tuple):
             (pi_features, side), (vf_features, _) = self._fold(features[0]), self._fold(features[1])
-            latents = self.mlp_extractor.forward_actor(pi_features), self.mlp_extractor.forward_critic(vf_features)
-            return (latents[0],), (latents[1],), side
+            return (extractor.forward_actor(pi_features),), (extractor.forward_critic(vf_features),), side
         features, side = self._fold(features)
-        extractor = self.mlp_extractor
-        if self._is_fused and is_simple_extractor(extractor) and is_plain_eager(features):
-            actor = extractor.policy_net.with_head(features, self.action_net)  # type: ignore[operator]  # a FastMlp
-            critic = extractor.value_net.with_head(features, self.value_net)  # type: ignore[operator]  # a FastMlp
-            if actor is not None and critic is not None:
-                return actor, critic, side
+        if self._is_fused and (found := heads_at_once(extractor, features, self.action_net, self.value_net)):
+            return (*found, side)
         latent_pi, latent_vf = extractor(features)
         return (latent_pi,), (latent_vf,), side
 
     def _fold(self, features: th.Tensor) -> tuple[th.Tensor, th.Tensor | None]:
         return (features, None) if self.symmetry is None else self.symmetry.fold(features)
 
-    def _values(self, latent_vf: th.Tensor, values: th.Tensor | None = None) -> th.Tensor:
-        if values is None:
-            values = self.value_net(latent_vf)
-        assert values is not None
+    def _values(self, latent_vf: th.Tensor, output: th.Tensor | None = None) -> th.Tensor:
+        values: th.Tensor = self.value_net(latent_vf) if output is None else output
         if self.symmetry is not None:
             values = self.symmetry.unfold_value(values)
         return values if self.value_scale == 1.0 else self.value_scale * values
@@ -287,9 +274,7 @@ class SeparateActorCriticPolicy(ActorCriticPolicy):
         is_gaussian = isinstance(self.action_dist, DiagGaussianDistribution)
         if self.symmetry is None and not is_gaussian:
             return super()._get_action_dist_from_latent(latent_pi)
-        if output is None:
-            output = self.action_net(latent_pi)
-        assert output is not None
+        output = self.action_net(latent_pi) if output is None else output
         if self.symmetry is not None:
             output = self.symmetry.unfold(output, side)
         if not is_gaussian:

@@ -87,6 +87,7 @@ def test_an_old_run_is_watched_and_resumed(tmp_path: Path) -> None:
 def test_the_names_in_old_yaml_files_still_mean_what_they_meant() -> None:
     import sb3_lander.short_episodes
     import sb3_lander.vec_env
+
     from sb3_lander.callbacks import ShortEpisodes
     from sb3_lander.envs import prefer_envpool
 

@@ -18,7 +18,7 @@ import optuna
 import pytest
 import yaml
 from conftest import REPO, python, wait_until_gone
-from optuna.storages import JournalStorage
+from optuna.storages import JournalStorage, RDBStorage
 from optuna.trial import TrialState
 from quick_search import TRIALS, Quick, quick_search
 
@@ -361,9 +361,12 @@ def test_nothing_is_lost_or_done_twice_when_anything_is_killed(
         pruner="none",
         progress=False,
     )
-    study = optuna.load_study(study_name="s", storage=open_storage(url))
+    storage = open_storage(url)
+    study = optuna.load_study(study_name="s", storage=storage)
     assert len(study.trials) == TRIALS
     assert outcome(study) == outcome(optuna.load_study(study_name="s", storage=open_storage(calm)))
+    if isinstance(storage, RDBStorage):
+        storage.engine.dispose()
 
 
 def test_seeds_follow_from_the_study_and_the_trial() -> None:
@@ -427,7 +430,7 @@ def test_a_study_is_only_joined_by_the_same_search() -> None:
     a2c = Search(**{**vars(search()), "algo": "a2c"})
     with pytest.raises(ValueError, match="its algo 'ppo', not 'a2c'"):
         open_study(store, "s", a2c)
-    optuna.create_study(study_name="foreign", storage=store.storage)
+    optuna.create_study(study_name="foreign", storage=store)
     with pytest.raises(ValueError, match="was not made by `sb3_lander tune`"):
         open_study(store, "foreign")
 
