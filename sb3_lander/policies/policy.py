@@ -154,9 +154,7 @@ class SeparateActorCriticPolicy(ActorCriticPolicy):
             if self.features_extractor_class is not FlattenExtractor:
                 raise ValueError(f"mirror: acts on the observation itself, so not with {self.features_extractor_class}")
             if not own:
-                raise ValueError(
-                    f"mirror: maps the action back in _get_action_dist_from_latent, so not with {type(self)}'s"
-                )
+                raise ValueError("mirror: maps the action back in _get_action_dist_from_latent, so not with your own")
             self.symmetry = MirrorSymmetry.from_spec(self.mirror)
             self.symmetry.check_spaces(self.observation_space, self.action_space, self.action_net.out_features)
         if self.bounded_mean:
@@ -172,12 +170,12 @@ class SeparateActorCriticPolicy(ActorCriticPolicy):
             # Starts as the same std for every state, so that the first rollouts explore as "learned" does.
             nn.init.zeros_(self.log_std_net.weight)
             nn.init.constant_(self.log_std_net.bias, self.log_std_init)
-        optimizer_class = self.optimizer_class
         self._is_fused = self.fast and own and isinstance(self.action_dist, DiagGaussianDistribution)
-        if self.fast:
-            optimizer_class = fused_class(optimizer_class, self.optimizer_kwargs)
-            if type(self.action_dist) is DiagGaussianDistribution:
-                self.action_dist = FastDiagGaussian(self.action_dist.action_dim)
+        if self.fast and type(self.action_dist) is DiagGaussianDistribution:
+            self.action_dist = FastDiagGaussian(self.action_dist.action_dim)
+        optimizer_class = (
+            fused_class(self.optimizer_class, self.optimizer_kwargs) if self.fast else self.optimizer_class
+        )
         # Anew, since the base class made it before the parameters above were added or taken away.
         self.optimizer = optimizer_class(self.parameters(), lr=lr_schedule(1), **self.optimizer_kwargs)  # type: ignore[call-arg]  # SB3 types the class as Optimizer
         self.optimizer.register_load_state_dict_pre_hook(split_flat_state)
@@ -241,7 +239,8 @@ class SeparateActorCriticPolicy(ActorCriticPolicy):
             (pi_features, side), (vf_features, _) = self._fold(features[0]), self._fold(features[1])
             return (extractor.forward_actor(pi_features),), (extractor.forward_critic(vf_features),), side
         features, side = self._fold(features)
-        if self._is_fused and (found := heads_at_once(extractor, features, self.action_net, self.value_net)):
+        is_own = "_get_action_dist_from_latent" not in vars(self)
+        if self._is_fused and is_own and (found := heads_at_once(extractor, features, self.action_net, self.value_net)):
             return (*found, side)
         latent_pi, latent_vf = extractor(features)
         return (latent_pi,), (latent_vf,), side

@@ -301,6 +301,23 @@ def test_a_mirror_does_not_go_with_a_distribution_of_the_users_own() -> None:
         build(with_shifted_actions(SeparateActorCriticPolicy), {"mirror": "lunar_lander"})
 
 
+def test_an_override_on_the_policy_itself_is_called_with_what_stock_gives_it() -> None:
+    obs, actions = th.randn(4, 8), th.zeros(4, 2)
+    for fast in (True, False):
+        policy = build(SeparateActorCriticPolicy, {"fast": fast})
+        own, widths = policy._get_action_dist_from_latent, list[int]()
+
+        def noted(latent: th.Tensor, own: Any = own, widths: list[int] = widths) -> Any:
+            widths.append(latent.shape[1])
+            return own(latent)
+
+        expected = policy.evaluate_actions(obs, actions)[1]
+        policy._get_action_dist_from_latent = noted
+        th.testing.assert_close(policy.evaluate_actions(obs, actions)[1], expected)
+        policy(obs)
+        assert widths == [policy.mlp_extractor.latent_dim_pi] * 2
+
+
 def test_behaviour_cloning_with_an_optimizer_of_ones_own_moves_the_weights() -> None:
     policies = [build(SeparateActorCriticPolicy, {"fast": fast}) for fast in (True, False)]
     obs, actions = th.randn(64, 8), th.ones(64, 2)
