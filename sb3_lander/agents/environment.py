@@ -11,7 +11,7 @@ import gymnasium as gym
 
 from sb3_lander.agents.safe_policy import TRUST, UntrustedError
 from sb3_lander.envs.registration import V3_ID, register_envs
-from sb3_lander.runs.entries import vec_env_wrappers
+from sb3_lander.runs.entries import PREFER_ENVPOOL, vec_env_wrappers
 from sb3_lander.runs.run import Run
 
 __all__ = ["AgentEnv", "EnvWrapper"]
@@ -29,11 +29,7 @@ _SAFE_WRAPPERS = {
 }
 """Wrappers whose making runs no code but their own; any callable in ``env_wrapper`` would be called."""
 
-_HARMLESS_VEC_WRAPPERS = (
-    "sb3_lander.envs.prefer_envpool",
-    "sb3_lander.vec_env.prefer_envpool",
-    "stable_baselines3.common.vec_env.VecMonitor",
-)
+_HARMLESS_VEC_WRAPPERS = (*PREFER_ENVPOOL, "stable_baselines3.common.vec_env.VecMonitor")
 """Wrappers that leave observations and actions as they are."""
 
 

@@ -49,7 +49,7 @@ def _add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def _run(arguments: argparse.Namespace) -> None:
     _check(arguments)
-    env_kwargs = dict(key_value(word) for word in arguments.env_kwargs)
+    env_kwargs = arguments.env_kwargs = dict(key_value(word) for word in arguments.env_kwargs)
     from sb3_lander.agents.agent import Agent
     from sb3_lander.envs.cores import usable_cores
     from sb3_lander.evaluation.evaluator import evaluate
@@ -130,7 +130,7 @@ def _hand_over(arguments: argparse.Namespace, results: list[Evaluated]) -> None:
     folder = None if agent.run is None else agent.run.tensorboard_folder(agent.started or 0.0)
     if folder is not None:
         try:
-            written.append(output.log(folder, results, dict(key_value(word) for word in arguments.env_kwargs)))
+            written.append(output.log(folder, results, arguments.env_kwargs))
         except OSError as error:
             print(f"note: nothing was added to the TensorBoard log {folder}: {error.strerror}")
     for path in written:

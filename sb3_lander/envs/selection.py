@@ -49,7 +49,7 @@ def movable_dummy_vec_env(env_fns: list[Callable[[], gym.Env[Any, Any]]]) -> Dum
 def prefer_envpool(venv: VecEnv, *, training: bool | None = None, envpool: bool = True) -> VecEnv:
     """Move training envs to where they run fastest; print one line saying which that is and why.
 
-    For the RL Zoo's YAML: ``vec_env_wrapper: sb3_lander.envs.selection.prefer_envpool``. EnvPool is the first choice,
+    For the RL Zoo's YAML: ``vec_env_wrapper: sb3_lander.envs.prefer_envpool``. EnvPool is the first choice,
     where it simulates the same; the result then continues the same monitor files. Where it cannot (no envpool
     installed, wind or another env option, a wrapper or a render mode that it does not have), 16 envs or more that
     :func:`movable_dummy_vec_env` made run in one process for each core, as a :class:`BatchedSubprocVecEnv`. In either

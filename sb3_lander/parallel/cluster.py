@@ -18,7 +18,7 @@ from typing import Any
 import cloudpickle  # type: ignore[import-untyped]  # it ships no types
 
 from sb3_lander.envs.cores import usable_cores
-from sb3_lander.parallel import ProcessExecutor
+from sb3_lander.parallel.executors import ProcessExecutor
 from sb3_lander.runs.provenance import machine
 
 __all__ = ["ClusterError", "ClusterExecutor", "open_executor"]

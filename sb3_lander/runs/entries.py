@@ -9,6 +9,7 @@ from typing import Any
 import yaml
 
 __all__ = [
+    "PREFER_ENVPOOL",
     "Hyperparameters",
     "config_names",
     "default_config",
@@ -18,6 +19,14 @@ __all__ = [
     "read_yaml",
     "vec_env_wrappers",
 ]
+
+
+PREFER_ENVPOOL = (
+    "sb3_lander.envs.prefer_envpool",
+    "sb3_lander.envs.selection.prefer_envpool",
+    "sb3_lander.vec_env.prefer_envpool",
+)
+"""The names under which an entry's ``vec_env_wrapper`` may have our choice of environments."""
 
 
 def _config_folder() -> Path:

@@ -34,8 +34,6 @@ from sb3_lander.zoo import checks
 
 __all__ = ["LanderExperimentManager"]
 
-_OUR_VEC_WRAPPERS = ("sb3_lander.envs.prefer_envpool", "sb3_lander.vec_env.prefer_envpool")
-
 
 class LanderExperimentManager(ExperimentManager):
     """The Zoo's ``ExperimentManager`` with this package's files, which finds mistakes before they cost a run.
@@ -43,7 +41,7 @@ class LanderExperimentManager(ExperimentManager):
     It differs from its base in seven ways. Without ``--conf-file`` it reads this package's YAML. It checks an
     entry before anything is written. A tuning trial keeps the entry's other ``policy_kwargs``, in the search
     and in ``--trial-id``. EnvPool is told which environments are for training. Every model is saved whole, see
-    :mod:`sb3_lander.runs.files`. The episodes of an evaluation are played side by side, unless ``--n-eval-envs`` says
+    :mod:`sb3_lander.runs.saving`. The episodes of an evaluation are played side by side, unless ``--n-eval-envs`` says
     otherwise. And torch runs on one thread unless ``--num-threads`` says otherwise, because these networks are too
     small to share between threads.
 
@@ -95,7 +93,7 @@ class LanderExperimentManager(ExperimentManager):
         env = self._make_env(hyperparams, env_kwargs)
         env.close()
         # Unknown wrappers and frame stacking may change the spaces; a string of Python is the Zoo's to read.
-        known_wrapper = all(name.startswith(_OUR_VEC_WRAPPERS) for name, _ in entries.vec_env_wrappers(hyperparams))
+        known_wrapper = all(name in entries.PREFER_ENVPOOL for name, _ in entries.vec_env_wrappers(hyperparams))
         if known_wrapper and not _can_act(self.algo, env):
             valid = ", ".join(algo for algo in ALGOS if _can_act(algo, env))
             raise ValueError(
@@ -137,10 +135,10 @@ class LanderExperimentManager(ExperimentManager):
 
     def _preprocess_hyperparams(self, hyperparams: dict[str, Any]) -> Any:
         wrappers = entries.vec_env_wrappers(hyperparams)
-        if any(name.startswith(_OUR_VEC_WRAPPERS) for name, _ in wrappers):
+        if any(name in entries.PREFER_ENVPOOL for name, _ in wrappers):
             for training in (True, False):
                 told = [
-                    {name: {**options, "training": training} if name.startswith(_OUR_VEC_WRAPPERS) else options}
+                    {name: {**options, "training": training} if name in entries.PREFER_ENVPOOL else options}
                     for name, options in wrappers
                 ]
                 self._vec_env_wrappers[training] = get_wrapper_class({"vec_env_wrapper": told}, "vec_env_wrapper")
