@@ -11,14 +11,14 @@ from torch.nn.modules.module import _has_any_global_hook
 __all__ = ["changes_no_vector", "has_hooks", "is_in_mode", "is_plain_eager", "is_simple_extractor"]
 
 
-def is_plain_eager(x: th.Tensor) -> bool:
+def is_plain_eager() -> bool:
     """Tell whether torch is to compute nothing but numbers and gradients.
 
     Not so under autocast, ``torch.func``, forward-mode differentiation, compilation or tracing, or where a global hook
     wants to see every module.
     """
     return not (
-        th.is_autocast_enabled(x.device.type)
+        th._C._is_any_autocast_enabled()
         or th._C._are_functorch_transforms_active()
         or forward_ad._current_level >= 0
         or th.compiler.is_compiling()
@@ -41,25 +41,21 @@ def has_hooks(module: nn.Module) -> bool:
 
 def changes_no_vector(extractor: nn.Module, obs: th.Tensor) -> bool:
     """Tell whether a features extractor leaves observations of shape ``(batch, obs_dim)`` as they are."""
-    return (
-        type(extractor) is FlattenExtractor
-        and obs.dim() == 2
-        and not has_hooks(extractor)
-        and type(extractor.flatten) is nn.Flatten
-        and not has_hooks(extractor.flatten)
-        and is_plain_eager(obs)
-    )
+    if type(extractor) is not FlattenExtractor or obs.dim() != 2 or has_hooks(extractor):
+        return False
+    flatten = extractor._modules["flatten"]
+    return type(flatten) is nn.Flatten and not has_hooks(flatten) and is_plain_eager()
 
 
 def is_simple_extractor(extractor: nn.Module, kind: type[nn.Module]) -> bool:
     """Tell whether actor and critic are the two networks of SB3's own ``MlpExtractor``, and of this kind."""
-    own = extractor.__dict__
+    own, networks = extractor.__dict__, extractor._modules
     return (
         type(extractor) is MlpExtractor
         and not has_hooks(extractor)
         and "forward_actor" not in own
         and "forward_critic" not in own
-        and type(extractor.policy_net) is type(extractor.value_net) is kind
+        and type(networks["policy_net"]) is type(networks["value_net"]) is kind
     )
 
 

@@ -31,6 +31,15 @@ class FusedAdam(Adam):
     _counts = th.empty(0)
     _views: tuple[th.Tensor, ...] = ()
 
+    def zero_grad(self, set_to_none: bool = True) -> None:
+        """Forget the gradients, as every optimizer does."""
+        if not set_to_none:
+            super().zero_grad(set_to_none=False)
+            return
+        for group in self.param_groups:
+            for parameter in group["params"]:
+                parameter.grad = None
+
     @th.no_grad()
     def step(self, closure: Callable[[], float] | None = None) -> float | None:  # type: ignore[override]  # torch has overloads
         """Move the parameters.

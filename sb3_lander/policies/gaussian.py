@@ -93,7 +93,7 @@ class FastDiagGaussian(DiagGaussianDistribution):
         # A copy: TRPO keeps this distribution while it moves the parameters under it.
         self._mean, self._log_std, self._normal = mean_actions, log_std.clone(), None
         self._is_checked, self._sample = False, None
-        if not is_plain_eager(mean_actions):
+        if not is_plain_eager():
             self._normal = self.distribution
         return self
 
@@ -142,4 +142,4 @@ class FastDiagGaussian(DiagGaussianDistribution):
 
 def _is_finite(total: th.Tensor) -> bool:
     """Tell whether a sum has neither a NaN nor an infinity in it; says no, rarely, of large numbers."""
-    return math.isfinite(total.detach().item())
+    return math.isfinite(total.item())

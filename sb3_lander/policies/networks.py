@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import functools
 import inspect
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -88,59 +89,106 @@ _FAST: dict[type[nn.Module], _Activation] = {
 }
 
 
-def _mlp(
-    activation: _Activation, x: th.Tensor, parameters: Sequence[th.Tensor], has_head: bool
-) -> tuple[th.Tensor, ...]:
-    """Return every layer's output: activated ones, and last the head's, if there is one."""
-    outputs: list[th.Tensor] = []
-    last = len(parameters) // 2 - 1 if has_head else -1
-    for i, (weight, bias) in enumerate(zip(parameters[0::2], parameters[1::2], strict=True)):
-        x = th.addmm(bias, x, weight.t())
-        outputs.append(x if i == last else activation.apply_(x))
-    return tuple(outputs)
+def _sum(a: th.Tensor | None, b: th.Tensor | None) -> th.Tensor | None:
+    return b if a is None else a if b is None else a + b
+
+
+class _Layers(NamedTuple):
+    """An MLP's linear layers, with what comes between them."""
+
+    activation: _Activation
+    parameters: Sequence[th.Tensor]
+    """Weight and bias of each."""
+
+    has_head: bool
+    """Whether nothing comes after the last one."""
+
+    def outputs(self, x: th.Tensor, parameters: Sequence[th.Tensor]) -> list[th.Tensor]:
+        """Return every layer's output: activated ones, and last the head's, if there is one."""
+        outputs: list[th.Tensor] = []
+        last = len(parameters) // 2 - 1 if self.has_head else -1
+        for i, (weight, bias) in enumerate(zip(parameters[0::2], parameters[1::2], strict=True)):
+            x = th.addmm(bias, x, weight.t())
+            outputs.append(x if i == last else self.activation.apply_(x))
+        return outputs
+
+    def gradients(
+        self,
+        inputs: Sequence[th.Tensor],
+        weights: Sequence[th.Tensor],
+        grads: Sequence[th.Tensor | None],
+        needed: Sequence[bool],
+        needs_x: bool,
+    ) -> tuple[th.Tensor | None, list[th.Tensor | None]]:
+        """Return the gradients of what goes in and of each parameter, from those of the outputs."""
+        result: list[th.Tensor | None] = [None] * len(needed)
+        below = None
+        for i in reversed(range(len(grads))):
+            grad = _sum(below, grads[i])
+            if grad is None:
+                continue
+            if i < len(grads) - self.has_head:
+                # Where the gradient is itself derived from, or is another node's own, it must stay as it is.
+                into = {} if grad is grads[i] or th.is_grad_enabled() else {"grad_input": grad}
+                grad = self.activation.backward(grad, inputs[i + 1], **into)
+            x = inputs[i]
+            if needed[2 * i]:
+                # The same product either way round; with few inputs the second is three times faster.
+                result[2 * i] = grad.t() @ x if x.shape[1] >= grad.shape[1] else (x.t() @ grad).t()
+            if needed[2 * i + 1]:
+                result[2 * i + 1] = grad.sum(0)
+            below = grad @ weights[i] if needs_x or any(needed[: 2 * i]) else None
+        return below, result
 
 
 class _MlpFunction(th.autograd.Function):
-    """Linear layers with an activation after each, the head excepted, as one node of the graph.
+    """MLPs that see the same as one node of the graph.
 
     All layers are outputs, so that the backward pass is itself differentiable (TRPO needs that).
     """
 
     @staticmethod
-    def forward(
-        ctx: Any, activation: _Activation, has_head: bool, x: th.Tensor, *parameters: th.Tensor
-    ) -> tuple[th.Tensor, ...]:
-        outputs = _mlp(activation, x, parameters, has_head)
-        ctx.activation, ctx.has_head = activation, has_head
+    def forward(ctx: Any, mlps: Sequence[_Layers], x: th.Tensor, *parameters: th.Tensor) -> tuple[th.Tensor, ...]:
+        outputs: list[th.Tensor] = []
+        saved = [x]
+        for mlp in mlps:
+            own = parameters[2 * len(outputs) :][: len(mlp.parameters)]
+            layers = mlp.outputs(x, own)
+            outputs += layers
+            saved += [*(layers[:-1] if mlp.has_head else layers), *own[0::2]]
+        ctx.mlps = mlps
         ctx.set_materialize_grads(False)
-        ctx.save_for_backward(x, *(outputs[:-1] if has_head else outputs), *parameters[0::2])
-        return outputs
+        ctx.save_for_backward(*saved)
+        return tuple(outputs)
 
     @staticmethod
     def backward(ctx: Any, *grads: th.Tensor | None) -> tuple[th.Tensor | None, ...]:
-        n = len(grads)
-        hidden = n - 1 if ctx.has_head else n
-        layers, weights = ctx.saved_tensors[: hidden + 1], ctx.saved_tensors[hidden + 1 :]
-        needed = ctx.needs_input_grad[2:]
-        result: list[th.Tensor | None] = [None] * (2 * n + 1)
-        below = None
-        for i in reversed(range(n)):
-            grad = grads[i] if below is None else below if grads[i] is None else below + grads[i]
-            if grad is None:
-                continue
-            if i < hidden:
-                # Where the gradient is itself derived from, or is another node's own, it must stay as it is.
-                into = {} if grad is grads[i] or th.is_grad_enabled() else {"grad_input": grad}
-                grad = ctx.activation.backward(grad, layers[i + 1], **into)
-            x = layers[i]
-            if needed[2 * i + 1]:
-                # The same product either way round; with few inputs the second is three times faster.
-                result[2 * i + 1] = grad.t() @ x if x.shape[1] >= grad.shape[1] else (x.t() @ grad).t()
-            if needed[2 * i + 2]:
-                result[2 * i + 2] = grad.sum(0)
-            below = grad @ weights[i] if any(needed[: 2 * i + 1]) else None
-        result[0] = below
-        return None, None, *result
+        _, needs_x, *needed = ctx.needs_input_grad
+        x, *saved = ctx.saved_tensors
+        grad_x: th.Tensor | None = None
+        result: list[th.Tensor | None] = []
+        done = 0
+        for mlp in ctx.mlps:
+            n = len(mlp.parameters) // 2
+            hidden = n - mlp.has_head
+            layers, weights, saved = (x, *saved[:hidden]), saved[hidden : hidden + n], saved[hidden + n :]
+            below, own = mlp.gradients(
+                layers, weights, grads[done : done + n], needed[2 * done : 2 * (done + n)], needs_x
+            )
+            grad_x = _sum(grad_x, below)
+            result += own
+            done += n
+        return None, grad_x, *result
+
+
+def _run(mlps: Sequence[_Layers], x: th.Tensor) -> list[Sequence[th.Tensor]]:
+    """Return the outputs of each of one or two MLPs."""
+    if not th.is_grad_enabled():
+        return [mlp.outputs(x, mlp.parameters) for mlp in mlps]
+    parameters = [parameter for mlp in mlps for parameter in mlp.parameters]
+    outputs = _MlpFunction.apply(mlps, x, *parameters)  # type: ignore[no-untyped-call]  # torch's apply is untyped
+    first = len(mlps[0].parameters) // 2
+    return [outputs[:first], outputs[first:]]
 
 
 class FastMlp(nn.Sequential):
@@ -156,63 +204,51 @@ class FastMlp(nn.Sequential):
         :param x: Shape ``(batch, in_features)``.
         :return: Shape ``(batch, last width)``.
         """
-        layers = self._mlp_layers()
-        if not layers or x.dim() != 2 or not is_plain_eager(x):
+        mlp = self.mlp()
+        if mlp is None or x.dim() != 2 or not is_plain_eager():
             plain: th.Tensor = super().forward(x)  # type: ignore[no-untyped-call]  # torch's is untyped
             return plain
-        return self._outputs(layers, x, has_head=False)[-1]
+        return _run([mlp], x)[0][-1]
 
-    def with_head(self, x: th.Tensor, head: nn.Module) -> tuple[th.Tensor, th.Tensor] | None:
-        """Compute the last layer and what a head makes of it, where that gives what calling both gives.
-
-        :param x: Shape ``(batch, in_features)``; torch is to compute nothing but numbers and gradients.
-        :param head: The module that would be called with the last layer.
-        :return: Shapes ``(batch, last width)`` and ``(batch, head's width)``; None where both must be called.
-        """
-        layers = self._mlp_layers()
-        if not layers or x.dim() != 2 or has_hooks(self) or not _is_linear(head):
+    def mlp(self, *head: nn.Module) -> _Layers | None:
+        """Return the layers, and a head's, where they are an MLP and nothing else."""
+        layers: tuple[Any, ...] = (*self._modules.values(), *head)
+        activation = _activation(tuple(map(type, layers)))
+        if activation is None or len(layers) % 2 != len(head) or any(map(has_hooks, layers)):
             return None
-        outputs = self._outputs((*layers, head), x, has_head=True)
-        return outputs[-2], outputs[-1]
-
-    @staticmethod
-    def _outputs(layers: Sequence[nn.Module], x: th.Tensor, *, has_head: bool) -> tuple[th.Tensor, ...]:
-        activation = _FAST[type(layers[1])]
-        # Not by attribute: torch looks for those in Python.
-        parameters: list[Any] = [layer._parameters[name] for layer in layers[0::2] for name in ("weight", "bias")]
-        if not th.is_grad_enabled():
-            return _mlp(activation, x, parameters, has_head)
-        outputs: tuple[th.Tensor, ...] = _MlpFunction.apply(activation, has_head, x, *parameters)  # type: ignore[no-untyped-call]  # torch's apply is untyped
-        return outputs
-
-    def _mlp_layers(self) -> tuple[Any, ...]:
-        """Return the layers where they are an MLP and nothing else, none otherwise."""
-        layers = tuple(self._modules.values())
-        if not layers or len(layers) % 2 or type(layers[1]) not in _FAST:
-            return ()
-        kind = type(layers[1])
-        for linear, activation in zip(layers[0::2], layers[1::2], strict=True):
-            if not _is_linear(linear) or type(activation) is not kind or has_hooks(activation):
-                return ()
-        return layers
+        parameters: list[th.Tensor] = []
+        for layer in layers[::2]:
+            own = layer._parameters  # not by attribute: torch looks for those in Python
+            if own["bias"] is None:
+                return None
+            parameters += own["weight"], own["bias"]
+        return _Layers(activation, parameters, bool(head))
 
 
-def _is_linear(module: nn.Module | None) -> bool:
-    return type(module) is nn.Linear and not has_hooks(module) and module.bias is not None
+@functools.cache
+def _activation(kinds: tuple[type, ...]) -> _Activation | None:
+    """Return what comes between linear layers; None for layers of other kinds."""
+    between = kinds[1] if len(kinds) > 1 else None
+    is_mlp = all(kind is (between if i % 2 else nn.Linear) for i, kind in enumerate(kinds))
+    return _FAST.get(between) if is_mlp else None  # type: ignore[arg-type]  # None is in no dict
 
 
 def heads_at_once(
-    extractor: nn.Module, x: th.Tensor, action_net: nn.Module, value_net: nn.Module
+    modules: Mapping[str, Any], x: th.Tensor
 ) -> tuple[tuple[th.Tensor, th.Tensor], tuple[th.Tensor, th.Tensor]] | None:
     """Return the last hidden layers of actor and critic, each with its head's output; None where all must be called.
 
-    :param extractor: The policy's ``mlp_extractor``.
+    :param modules: The policy's: ``mlp_extractor``, ``action_net`` and ``value_net``.
     :param x: What both see, shape ``(batch, in_features)``.
     """
-    if not is_simple_extractor(extractor, FastMlp) or not is_plain_eager(x):
+    extractor = modules["mlp_extractor"]
+    if not is_simple_extractor(extractor, FastMlp) or not is_plain_eager():
         return None
-    policy_net, own_value_net = extractor._modules["policy_net"], extractor._modules["value_net"]
-    assert isinstance(policy_net, FastMlp)
-    assert isinstance(own_value_net, FastMlp)
-    actor, critic = policy_net.with_head(x, action_net), own_value_net.with_head(x, value_net)
-    return None if actor is None or critic is None else (actor, critic)
+    mlps = []
+    for name, head in (("policy_net", "action_net"), ("value_net", "value_net")):
+        net = extractor._modules[name]
+        if has_hooks(net) or (mlp := net.mlp(modules[head])) is None:
+            return None
+        mlps.append(mlp)
+    actor, critic = _run(mlps, x)
+    return (actor[-2], actor[-1]), (critic[-2], critic[-1])

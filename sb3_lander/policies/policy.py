@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 import torch as th
@@ -20,10 +20,8 @@ from sb3_lander.policies.eager import changes_no_vector, is_in_mode
 from sb3_lander.policies.fused_adam import fused_class, split_flat_state
 from sb3_lander.policies.gaussian import FastDiagGaussian, clamp
 from sb3_lander.policies.networks import FastMlp, TanhRange, activation_factory, heads_at_once
-from sb3_lander.policies.options import STD_KINDS, check_options, checked_bounds
+from sb3_lander.policies.options import check_options, checked_bounds
 from sb3_lander.policies.symmetry import MirrorSymmetry
-
-__all__ = ["STD_KINDS", "SeparateActorCriticPolicy"]
 
 # The base class forgets share_features_extractor, and the gSDE arguments where gSDE is off.
 _KEPT_ARGUMENTS = (
@@ -36,8 +34,8 @@ class SeparateActorCriticPolicy(ActorCriticPolicy):
     """SB3's actor-critic policy with separate MLPs for actor and critic, and options for continuous control.
 
     Works with PPO, A2C and TRPO, with every observation and action space that ``ActorCriticPolicy`` supports.
-    With every option of its own at its default it computes bit for bit what ``ActorCriticPolicy`` does. The arguments
-    that are not described here are that class's own.
+    With every option of its own at its default it computes bit for bit what that class does. The arguments that are
+    not described here are its own.
 
     :param observation_space: Observation space.
     :param action_space: Action space.
@@ -50,7 +48,7 @@ class SeparateActorCriticPolicy(ActorCriticPolicy):
         action never needs clipping. Box actions with finite bounds only. Samples may still leave the bounds.
     :param std: The Gaussian's standard deviation: ``"learned"`` (one parameter an action, SB3's), ``"fixed"`` (never
         changes), or ``"state_dependent"`` (a linear head on the actor's last hidden layer). Box actions only.
-    :param log_std_init: Natural logarithm of the standard deviation at the start; -2 to 0 is usual.
+    :param log_std_init: Natural logarithm of the std at the start; -2 to 0 is usual.
     :param log_std_bounds: ``(low, high)`` that the log std is kept within; a floor near -1.5 keeps exploring.
     :param mirror: A mirror symmetry that the actor obeys exactly and the critic too: the name ``"lunar_lander"``, or a
         mapping with ``obs_permutation``, ``obs_sign``, ``action_sign`` and optionally ``action_permutation`` and
@@ -58,8 +56,8 @@ class SeparateActorCriticPolicy(ActorCriticPolicy):
     :param value_scale: The critic's output is multiplied by this. With ``vf_coef`` divided by its square it is the same
         as training on rewards divided by it (PPO normalises advantages), but every reported return stays raw.
         Choose it near the size of a return's spread; 1 changes nothing.
-    :param fast: Fewer, larger kernels for the same mathematics: fused optimizer step (SB3's ``eps`` is kept) and
-        hand-written backward passes for MLP and Gaussian. Results differ from ``fast=False`` by float rounding only.
+    :param fast: Fewer, larger kernels for the same mathematics, in the optimizer's step and in the backward passes of
+        MLP and Gaussian. Results differ from ``fast=False`` by float rounding only.
     :param use_sde: gSDE exploration, as in SB3; not together with the options on mean, std and mirror.
     :param optimizer_kwargs: See SB3: given explicitly, they replace SB3's ``eps=1e-5`` for Adam.
     :raises ValueError: If an option makes no sense for the spaces, or together with another one.
@@ -158,12 +156,9 @@ class SeparateActorCriticPolicy(ActorCriticPolicy):
             self.symmetry = MirrorSymmetry.from_spec(self.mirror)
             self.symmetry.check_spaces(self.observation_space, self.action_space, self.action_net.out_features)
         if self.bounded_mean:
-            assert isinstance(self.action_space, spaces.Box)
-            self._bound = TanhRange(self.action_space.low.ravel(), self.action_space.high.ravel())
+            self._bound = TanhRange(self.action_space.low.ravel(), self.action_space.high.ravel())  # type: ignore[attr-defined]  # a Box, as checked
         if self.std == "fixed":
-            value = self.log_std.detach()
-            del self.log_std
-            self.register_buffer("log_std", value)
+            self.register_buffer("log_std", self._parameters.pop("log_std").detach())  # type: ignore[union-attr]
         elif self.std == "state_dependent":
             del self.log_std
             self.log_std_net = nn.Linear(self.mlp_extractor.latent_dim_pi, self.action_net.out_features)
@@ -173,12 +168,18 @@ class SeparateActorCriticPolicy(ActorCriticPolicy):
         self._is_fused = self.fast and own and isinstance(self.action_dist, DiagGaussianDistribution)
         if self.fast and type(self.action_dist) is DiagGaussianDistribution:
             self.action_dist = FastDiagGaussian(self.action_dist.action_dim)
-        optimizer_class = (
-            fused_class(self.optimizer_class, self.optimizer_kwargs) if self.fast else self.optimizer_class
-        )
+        kind: Any = fused_class(self.optimizer_class, self.optimizer_kwargs) if self.fast else self.optimizer_class
         # Anew, since the base class made it before the parameters above were added or taken away.
-        self.optimizer = optimizer_class(self.parameters(), lr=lr_schedule(1), **self.optimizer_kwargs)  # type: ignore[call-arg]  # SB3 types the class as Optimizer
+        self.optimizer = kind(self.parameters(), lr=lr_schedule(1), **self.optimizer_kwargs)
         self.optimizer.register_load_state_dict_pre_hook(split_flat_state)
+
+    def parameters(self, recurse: bool = True) -> Iterator[nn.Parameter]:
+        """Return an iterator over the parameters, in torch's order."""
+        if not recurse or type(self).named_parameters is not nn.Module.named_parameters:
+            return super().parameters(recurse)
+        # Without the names that torch's own makes on the way: PPO asks in every update.
+        found = {id(p): p for module in self.modules() for p in module._parameters.values() if p is not None}
+        return iter(found.values())
 
     def set_training_mode(self, mode: bool) -> None:
         """Put every module into training or evaluation mode."""
@@ -239,26 +240,25 @@ class SeparateActorCriticPolicy(ActorCriticPolicy):
             (pi_features, side), (vf_features, _) = self._fold(features[0]), self._fold(features[1])
             return (extractor.forward_actor(pi_features),), (extractor.forward_critic(vf_features),), side
         features, side = self._fold(features)
-        is_own = "_get_action_dist_from_latent" not in vars(self)
-        if self._is_fused and is_own and (found := heads_at_once(extractor, features, self.action_net, self.value_net)):
+        is_fused = self._is_fused and "_get_action_dist_from_latent" not in vars(self)
+        if is_fused and (found := heads_at_once(self._modules, features)):
             return (*found, side)
         latent_pi, latent_vf = extractor(features)
         return (latent_pi,), (latent_vf,), side
 
     def _fold(self, features: th.Tensor) -> tuple[th.Tensor, th.Tensor | None]:
-        return (features, None) if self.symmetry is None else self.symmetry.fold(features)
+        return (features, None) if (symmetry := self.symmetry) is None else symmetry.fold(features)
 
     def _values(self, latent_vf: th.Tensor, output: th.Tensor | None = None) -> th.Tensor:
         values: th.Tensor = self.value_net(latent_vf) if output is None else output
-        if self.symmetry is not None:
-            values = self.symmetry.unfold_value(values)
+        if (symmetry := self.symmetry) is not None:
+            values = symmetry.unfold_value(values)
         return values if self.value_scale == 1.0 else self.value_scale * values
 
     def _distribution(
         self, latent_pi: th.Tensor, output: th.Tensor | None = None, *, side: th.Tensor | None
     ) -> Distribution:
-        # As SB3 calls it wherever that will do, so that a subclass may have its own.
-        if self.symmetry is None and output is None:
+        if output is None and self.symmetry is None:  # as SB3 calls it, so that a subclass may have its own
             return self._get_action_dist_from_latent(latent_pi)
         return self._get_action_dist_from_latent(latent_pi, side, output)
 
@@ -270,12 +270,12 @@ class SeparateActorCriticPolicy(ActorCriticPolicy):
         :param side: What the symmetry needs to map the action back.
         :param output: What ``action_net`` makes of the layer, where that is known.
         """
-        is_gaussian = isinstance(self.action_dist, DiagGaussianDistribution)
-        if self.symmetry is None and not is_gaussian:
+        is_gaussian, symmetry = isinstance(self.action_dist, DiagGaussianDistribution), self.symmetry
+        if symmetry is None and not is_gaussian:
             return super()._get_action_dist_from_latent(latent_pi)
         output = self.action_net(latent_pi) if output is None else output
-        if self.symmetry is not None:
-            output = self.symmetry.unfold(output, side)
+        if symmetry is not None:
+            output = symmetry.unfold(output, side)
         if not is_gaussian:
             return self.action_dist.proba_distribution(action_logits=output)
         if self.bounded_mean:
@@ -289,10 +289,11 @@ class SeparateActorCriticPolicy(ActorCriticPolicy):
             if self.log_std_bounds is not None:
                 log_std = clamp(log_std, *self.log_std_bounds)
             return log_std if self.symmetry is None else self.symmetry.unfold(log_std, side, signed=False)
+        log_std, symmetry = self.log_std, self.symmetry
         if self.log_std_bounds is not None:
             # The parameter itself is projected: clamped in the graph it would get no gradient to come back by.
-            self.log_std.data.clamp_(*self.log_std_bounds)
-        return self.log_std if self.symmetry is None else self.symmetry.symmetric_log_std(self.log_std)
+            log_std.data.clamp_(*self.log_std_bounds)
+        return log_std if symmetry is None else symmetry.symmetric_log_std(log_std)
 
 
 # Saved models name the class by this path: it must not follow the file.

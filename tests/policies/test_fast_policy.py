@@ -6,7 +6,7 @@ import copy
 import functools
 import io
 import pickle
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -316,6 +316,23 @@ def test_an_override_on_the_policy_itself_is_called_with_what_stock_gives_it() -
         th.testing.assert_close(policy.evaluate_actions(obs, actions)[1], expected)
         policy(obs)
         assert widths == [policy.mlp_extractor.latent_dim_pi] * 2
+
+
+def test_parameters_are_those_of_torch_in_their_order() -> None:
+    policy = build(SeparateActorCriticPolicy, {"fast": True})
+    policy.again = policy.action_net  # a module with two names has its parameters once
+    policy.extra = nn.Module()
+    policy.extra.unused = nn.Linear(2, 2, bias=False)
+    for recurse in (True, False):
+        ours, theirs = policy.parameters(recurse), nn.Module.parameters(policy, recurse)
+        assert [id(p) for p in ours] == [id(p) for p in theirs]
+
+    class ActorOnly(SeparateActorCriticPolicy):
+        def named_parameters(self, *args: Any, **kwargs: Any) -> Iterator[tuple[str, nn.Parameter]]:
+            return ((n, p) for n, p in super().named_parameters(*args, **kwargs) if "value" not in n)
+
+    actor_only = build(ActorOnly, {"fast": True})
+    assert len(list(actor_only.parameters())) == 7
 
 
 def test_behaviour_cloning_with_an_optimizer_of_ones_own_moves_the_weights() -> None:

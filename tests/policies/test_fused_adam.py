@@ -42,6 +42,19 @@ def check_same(ours: Learner, plain: Learner) -> None:
         th.testing.assert_close(states[0]["state"][i], state)
 
 
+@pytest.mark.parametrize("set_to_none", [True, False])
+def test_zero_grad_forgets_the_gradients_as_torch_does(set_to_none: bool) -> None:
+    for kind in (FusedAdam, th.optim.Adam):
+        learner = Learner(kind)
+        learner.steps()
+        before = [p.grad for p in learner.parameters()]
+        learner.optimizer.zero_grad(set_to_none)
+        for old, parameter in zip(before, learner.parameters(), strict=True):
+            assert old is not None
+            assert parameter.grad is (None if set_to_none else old)
+            assert bool(old.any()) == set_to_none
+
+
 def nothing(learner: Learner) -> Learner:
     return learner
 

@@ -8,9 +8,10 @@ from collections.abc import Callable, Sequence
 
 import pytest
 import torch as th
+from stable_baselines3.common.torch_layers import MlpExtractor
 from torch import nn
 
-from sb3_lander.policies.networks import ACTIVATIONS, FastMlp, activation_factory
+from sb3_lander.policies.networks import ACTIVATIONS, FastMlp, activation_factory, heads_at_once
 
 FAST_ACTIVATIONS = [nn.Tanh, nn.ReLU]
 
@@ -58,6 +59,28 @@ def test_the_fast_mlp_has_the_right_first_and_second_derivatives(activation: typ
     x = th.randn(3, 5, dtype=th.float64, requires_grad=True)
     assert th.autograd.gradcheck(function, (x, *fast.parameters()))
     assert th.autograd.gradgradcheck(function, (x, *fast.parameters()))
+
+
+@pytest.mark.parametrize("activation", FAST_ACTIVATIONS)
+def test_actor_and_critic_at_once_have_the_right_first_and_second_derivatives(activation: type[nn.Module]) -> None:
+    extractor = MlpExtractor(5, {"pi": [4, 3], "vf": [2]}, activation)
+    extractor.policy_net, extractor.value_net = FastMlp(*extractor.policy_net), FastMlp(*extractor.value_net)
+    modules = nn.ModuleDict(
+        {"mlp_extractor": extractor, "action_net": nn.Linear(3, 2), "value_net": nn.Linear(2, 1)}
+    ).double()
+
+    def function(x: th.Tensor, *_: th.Tensor) -> tuple[th.Tensor, ...]:
+        found = heads_at_once(modules._modules, x)
+        assert found is not None
+        (latent_pi, output), (_, value) = found
+        return latent_pi, output, value
+
+    x = th.randn(3, 5, dtype=th.float64, requires_grad=True)
+    latent_pi, latent_vf = (nn.Sequential(*net)(x) for net in (extractor.policy_net, extractor.value_net))
+    expected = latent_pi, modules["action_net"](latent_pi), modules["value_net"](latent_vf)
+    th.testing.assert_close(function(x), expected)
+    assert th.autograd.gradcheck(function, (x, *modules.parameters()))
+    assert th.autograd.gradgradcheck(function, (x, *modules.parameters()))
 
 
 @pytest.mark.parametrize("frozen", [[0], [1], [2, 3], [0, 1, 2], [0, 1, 2, 3]])
