@@ -5,13 +5,13 @@ from __future__ import annotations
 import os
 import sys
 import warnings
+from copy import deepcopy
+from dataclasses import replace
 from typing import Any, SupportsFloat
 
 import gymnasium as gym
 from gymnasium.envs.registration import EnvSpec
 from gymnasium.utils import RecordConstructorArgs
-
-__all__ = ["ENV_IDS", "V2_ID", "V3_ID", "SuccessWrapper", "register_envs", "use_dummy_display_if_headless"]
 
 V2_ID = "LunarLanderContinuous-v2"
 """The tutorial's id; gymnasium >= 1.0 dropped it, so :func:`register_envs` brings it back."""
@@ -31,15 +31,7 @@ def register_envs() -> None:
     times; an id that something else already registered is left as it is, and so is the advice.
     """
     if V2_ID not in gym.registry:
-        v3 = gym.spec(V3_ID)
-        gym.register(
-            id=V2_ID,
-            entry_point=v3.entry_point,
-            kwargs=dict(v3.kwargs),
-            max_episode_steps=v3.max_episode_steps,
-            reward_threshold=v3.reward_threshold,
-        )
-        _registered[V2_ID] = gym.registry[V2_ID]
+        gym.registry[V2_ID] = _registered[V2_ID] = replace(deepcopy(gym.spec(V3_ID)), id=V2_ID)
     if gym.registry[V2_ID] is _registered.get(V2_ID):
         # At every call, because whoever imported us inside warnings.catch_warnings() has lost the filter since.
         warnings.filterwarnings("ignore", f".*The environment {V2_ID} is out of date", DeprecationWarning)
@@ -60,8 +52,8 @@ class SuccessWrapper(gym.Wrapper[Any, Any, Any, Any], RecordConstructorArgs):
     SB3 turns the flag into ``rollout/success_rate`` and ``eval/success_rate``. Rewards pass unchanged.
 
     :param env: The environment to wrap; put it inside anything that scales the reward.
-    :param threshold: The return that counts as a success; the ``reward_threshold`` of the environment's
-        spec when None (200 for the lander).
+    :param threshold: The return that counts as a success; the ``reward_threshold`` of the environment's spec when None
+        (200 for the lander).
     :raises ValueError: If ``threshold`` is None and the environment declares none.
     """
 
