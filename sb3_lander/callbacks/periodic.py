@@ -8,8 +8,6 @@ from stable_baselines3.common.callbacks import BaseCallback
 
 from sb3_lander.agents.environment import EnvWrapper
 
-__all__ = ["PeriodicCallback"]
-
 
 class PeriodicCallback(BaseCallback):
     """Does something at the first step at or past each multiple of ``every`` environment steps.

@@ -11,8 +11,6 @@ from sb3_lander.callbacks.periodic import PeriodicCallback
 from sb3_lander.evaluation.evaluator import evaluate
 from sb3_lander.evaluation.task import fixed_tasks
 
-__all__ = ["StopWhenSolved"]
-
 
 class StopWhenSolved(PeriodicCallback):
     """Tell, and if asked stop, when a model has reached a mean return on fixed tasks several times in a row.
@@ -44,12 +42,8 @@ class StopWhenSolved(PeriodicCallback):
         super().__init__(every, None, verbose)
         if episodes < 1 or consecutive < 1:
             raise ValueError(f"episodes={episodes} and consecutive={consecutive} must be at least 1")
-        self.threshold = threshold
-        self.episodes = episodes
-        self.consecutive = consecutive
-        self.stop = stop
-        self.first_seed = first_seed
-        self.env_kwargs = dict(env_kwargs or {})
+        self.threshold, self.episodes, self.consecutive, self.stop = threshold, episodes, consecutive, stop
+        self.first_seed, self.env_kwargs = first_seed, dict(env_kwargs or {})
         self.solved_at: int | None = None
         self._in_a_row = 0
 

@@ -13,8 +13,6 @@ from sb3_lander.evaluation.task import Task
 from sb3_lander.evaluation.tensorboard import summary
 from sb3_lander.evaluation.video import record_episode
 
-__all__ = ["VideoCallback"]
-
 
 class VideoCallback(PeriodicCallback):
     """Record one episode of a fixed task now and then: as MP4, and in TensorBoard's images tab.
@@ -44,10 +42,8 @@ class VideoCallback(PeriodicCallback):
         verbose: int = 0,
     ) -> None:
         super().__init__(every, folder, verbose)
-        self.seed = seed
-        self.env_kwargs = dict(env_kwargs or {})
-        self.max_frames = max_frames
-        self.fps = fps
+        self.seed, self.env_kwargs = seed, dict(env_kwargs or {})
+        self.max_frames, self.fps = max_frames, fps
 
     def _on_training_start(self) -> None:
         super()._on_training_start()
@@ -56,13 +52,10 @@ class VideoCallback(PeriodicCallback):
         self._on_multiple()
 
     def _on_multiple(self) -> bool:
+        task = Task(self._env_id(), self.seed, self.env_kwargs)
+        path, frames = self._videos / f"step_{self.num_timesteps}.mp4", self.max_frames
         recording = record_episode(
-            self.model,
-            Task(self._env_id(), self.seed, self.env_kwargs),
-            self._videos / f"step_{self.num_timesteps}.mp4",
-            env_wrapper=self.env_wrapper,
-            fps=self.fps,
-            max_frames=self.max_frames,
+            self.model, task, path, env_wrapper=self.env_wrapper, fps=self.fps, max_frames=frames
         )
         for output in self.logger.output_formats:
             if isinstance(output, TensorBoardOutputFormat):

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import os
 
-__all__ = ["usable_cores"]
-
 
 def usable_cores() -> list[int]:
     """Return the cores that this process may use: fewer than the machine's in a container or a cluster's job."""
