@@ -1,7 +1,5 @@
 """CheckpointCallback: checkpoints that are whole at any moment, the newest few of them."""
 
-from __future__ import annotations
-
 from pathlib import Path
 from typing import Any
 

@@ -1,7 +1,5 @@
 """SB3's EvalCallback for runs that may be killed: its files are whole, and what a kill took is made up for."""
 
-from __future__ import annotations
-
 from pathlib import Path
 from typing import Any
 
@@ -28,7 +26,6 @@ class WholeEvalCallback(EvalCallback):
     def __init__(self, eval_env: VecEnv, folder: str | Path, vecnormalize: str | Path, **options: Any) -> None:
         super().__init__(eval_env, **options)
         self.file = Path(folder, "evaluations.npz")
-        """Every evaluation so far, in the format of SB3."""
         self._best_model, self._vecnormalize = Path(folder, "best_model.zip"), Path(vecnormalize)
         # SB3 writes it in place; it becomes the file once it is whole.
         self.log_path = str(self.file.with_name(".evaluations.part.npz"))
@@ -37,12 +34,10 @@ class WholeEvalCallback(EvalCallback):
         """Take over the evaluations up to a step of an earlier life of the run, and go on with the same file."""
         try:
             with np.load(self.file) as stored:
-                arrays = {name: stored[name] for name in stored.files}
-            kept = arrays["timesteps"] <= step
-            self.evaluations_timesteps = arrays["timesteps"][kept].tolist()
-            self.evaluations_results = arrays["results"][kept].tolist()
-            self.evaluations_length = arrays["ep_lengths"][kept].tolist()
-            self.evaluations_successes = arrays["successes"][kept].tolist() if "successes" in arrays else []
+                kept = stored["timesteps"] <= step
+                lists = {name: stored[name][kept].tolist() for name in stored.files}
+            self.evaluations_timesteps, self.evaluations_results = lists["timesteps"], lists["results"]
+            self.evaluations_length, self.evaluations_successes = lists["ep_lengths"], lists.get("successes", [])
         except FileNotFoundError:
             return
         # numpy's readers fail in any way on half a file, which the Zoo's own command may leave.

@@ -1,7 +1,5 @@
 """Training episodes that are cut early while the agent has not learned to end them itself."""
 
-from __future__ import annotations
-
 from typing import Any
 
 from stable_baselines3.common.callbacks import BaseCallback
@@ -48,9 +46,6 @@ class ShortEpisodes(BaseCallback):
                 print(f"Training episodes are whole from step {self.num_timesteps} on")
         return True
 
-    def _on_training_end(self) -> None:
-        self._restore()
-
     def _is_over(self) -> bool:
         if self.until is None:
             return False
@@ -61,6 +56,8 @@ class ShortEpisodes(BaseCallback):
         if self._whole is not None:
             self._set_limits(self._whole)
             self._whole = None
+
+    _on_training_end = _restore
 
     def _limits(self) -> list[int]:
         venv: Any = self.training_env.unwrapped

@@ -1,7 +1,5 @@
 """An upper bound of a Gaussian policy's noise that falls towards the end of the training."""
 
-from __future__ import annotations
-
 import torch as th
 from stable_baselines3.common.callbacks import BaseCallback
 
@@ -9,10 +7,9 @@ from stable_baselines3.common.callbacks import BaseCallback
 class AnnealStd(BaseCallback):
     """Let the policy's noise die down towards the end of the training, whatever the training's budget is.
 
-    What is evaluated and kept is the policy without its noise, and a task can reward what the noise never lets happen.
-    The lander gets its last 100 points when it has lain still for half a second, with no engine on; a policy with a
-    std of 0.5 fires the side engines in every third step, and never sees these points. Nothing then tells its
-    deterministic actions on the ground to be quiet. Before that, large noise is worth much: it finds what works.
+    What is kept is the policy without its noise, and a task can reward what the noise never lets happen. The lander
+    gets its last 100 points when it has lain still for half a second, with no engine on; a policy with a std of 0.5
+    fires the side engines in every third step, and never sees them. Before that, large noise finds what works.
 
     At the start of each rollout the log std is brought below a bound, which falls in a straight line. Works with every
     policy of SB3 and sb3-contrib that has one learned std an action (``log_std``).

@@ -1,7 +1,5 @@
 """StopWhenSolved: tells when a training has solved its task, and stops it if asked."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from typing import Any
 

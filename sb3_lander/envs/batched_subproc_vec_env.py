@@ -1,7 +1,5 @@
 """BatchedSubprocVecEnv: a VecEnv that runs several environments in each of its processes."""
 
-from __future__ import annotations
-
 import multiprocessing
 import signal
 import warnings
@@ -18,45 +16,36 @@ import gymnasium as gym
 import numpy as np
 import numpy.typing as npt
 from stable_baselines3.common.env_util import is_wrapped
-from stable_baselines3.common.vec_env import VecEnv
-from stable_baselines3.common.vec_env.base_vec_env import VecEnvIndices, VecEnvObs, VecEnvStepReturn
+from stable_baselines3.common.vec_env.base_vec_env import VecEnv, VecEnvIndices, VecEnvObs, VecEnvStepReturn
 from stable_baselines3.common.vec_env.util import dict_to_obs
 
 from sb3_lander.envs.batched_worker import EnvFns, SharedArrays, run_worker
 from sb3_lander.envs.cores import usable_cores
 from sb3_lander.envs.processes import prepare_processes
 
-_GOODBYE = 5.0
-"""Seconds that a process has to end after its envs are closed."""
+_GOODBYE = 5.0  # seconds that a process has to end after its envs are closed
 
 
 class BatchedSubprocVecEnv(VecEnv):
     """Run ``n_envs`` environments in ``n_workers`` processes, with the contract and results of ``DummyVecEnv``.
 
-    Each process steps its share of the envs one after another. Observations, rewards, dones and actions go through
-    shared memory, infos that say something through a pipe. So a step costs one message to each process rather than one
-    to each env, as with SB3's ``SubprocVecEnv``. For any gymnasium environment with spaces that SB3 has; it pays where
-    the envs of a process need more than about 0.1 ms for a step together.
-
-    An exception in an env is raised here, with its traceback there as the cause. A process that dies is one
-    RuntimeError, and the VecEnv is then closed.
+    A step costs one message to each process rather than one to each env, as with SB3's ``SubprocVecEnv``: arrays go
+    through shared memory, infos that say something through a pipe. It pays where the envs of a process need more than
+    about 0.1 ms for a step together. An exception in an env is raised here, with its traceback there as the cause.
+    A process that dies is one RuntimeError, and the VecEnv is then closed.
 
     :param env_fns: Make the envs, one each.
-    :param n_workers: The number of processes, from 1 to ``len(env_fns)``; when None one for each usable core, but at
-        most one for each env.
+    :param n_workers: Processes, from 1 to ``len(env_fns)``; when None one a usable core, but at most one an env.
     :param start_method: As ``SubprocVecEnv``: ``"forkserver"`` where there is one when None, and ``"spawn"``
         elsewhere. With these a script needs ``if __name__ == "__main__":``.
     :raises ValueError: If an argument is out of range, or a space cannot be shared.
     """
 
-    _shared: SharedArrays
-
     def __init__(self, env_fns: EnvFns, n_workers: int | None = None, start_method: str | None = None) -> None:
         n_envs, methods = len(env_fns), multiprocessing.get_all_start_methods()
         if n_envs < 1:
             raise ValueError("env_fns=[]: there must be at least 1 env")
-        if n_workers is None:
-            n_workers = min(n_envs, len(usable_cores()))
+        n_workers = min(n_envs, len(usable_cores())) if n_workers is None else n_workers
         if not 1 <= n_workers <= n_envs:
             raise ValueError(f"n_workers={n_workers!r}: give from 1 to {n_envs}, the number of envs, or None")
         if start_method is None:
@@ -65,8 +54,7 @@ class BatchedSubprocVecEnv(VecEnv):
             raise ValueError(f"start_method={start_method!r}: this system has {', '.join(methods)}")
         self.n_workers = n_workers
         self.closed = self._is_stepping = False
-        parts = [part.tolist() for part in np.array_split(np.arange(n_envs), n_workers)]
-        self._rows = [slice(part[0], part[-1] + 1) for part in parts]
+        self._rows = [slice(int(part[0]), int(part[-1]) + 1) for part in np.array_split(range(n_envs), n_workers)]
         # With fork the functions are simply there, and need not be picklable.
         given = [env_fns[rows] if start_method == "fork" else cloudpickle.dumps(env_fns[rows]) for rows in self._rows]
         self._processes: list[BaseProcess] = []
@@ -215,8 +203,7 @@ class BatchedSubprocVecEnv(VecEnv):
                 self._bury(worker)
         for _, failure in answers:
             if failure is not None:
-                error, text = failure
-                raise error from RuntimeError(text)
+                raise failure[0] from RuntimeError(failure[1])
         return [answer for answer, _ in answers]
 
     def _bury(self, worker: int) -> NoReturn:

@@ -1,7 +1,5 @@
 """One process of a BatchedSubprocVecEnv: its environments, and the arrays that it shares with the others."""
 
-from __future__ import annotations
-
 import copy
 import os
 import pickle
@@ -30,11 +28,7 @@ _Space = spaces.Space[Any]
 
 
 class SharedArrays:
-    """A step's observations, rewards, dones and actions of all envs, in memory that several processes see.
-
-    :param name: The name of the memory that another process made; None makes it.
-    :raises ValueError: If a space has no fixed shape.
-    """
+    """A step's observations, rewards, dones and actions of all envs, in new memory or in that of another process."""
 
     def __init__(self, observation_space: _Space, action_space: _Space, n_envs: int, name: str | None = None) -> None:
         keys, shapes, dtypes = obs_space_info(observation_space)
@@ -58,14 +52,10 @@ class SharedArrays:
 
 
 class Worker:
-    """Some of the envs, one after another in this process; its public methods are what the VecEnv may ask for.
-
-    :param start: The number of the first one in the whole VecEnv.
-    """
-
-    shared: SharedArrays
+    """Some of the envs, one after another in this process; its public methods are what the VecEnv may ask for."""
 
     def __init__(self, start: int) -> None:
+        # The numbers, in the whole VecEnv, of the first env and of the one that is at work.
         self.start = self.current = start
         self.envs: list[gym.Env[Any, Any]] = []
 
@@ -84,14 +74,10 @@ class Worker:
         self.shared = SharedArrays(*args)
 
     def step(self, actions: Any = None) -> tuple[dict[int, dict[str, Any]], dict[int, dict[str, Any]]]:
-        """Step each env, and reset those whose episode ended.
-
-        :param actions: The actions of this process's envs; None where they are in the shared memory.
-        :return: The infos that say more than that the episode goes on, and the resets' infos, by the env's number.
-        """
+        """Step each env; return, by its number, infos that say more than that an episode goes on, and resets' infos."""
         shared = self.shared
         if actions is None:
-            # A copy, since an env may keep its action.
+            # They are in the shared memory. A copy, since an env may keep its action.
             actions = shared.actions[self.start : self.start + len(self.envs)].copy()
         infos: dict[int, dict[str, Any]] = {}
         reset_infos: dict[int, dict[str, Any]] = {}
@@ -141,13 +127,9 @@ class Worker:
 
 
 def run_worker(connection: Connection, env_fns: EnvFns | bytes, start: int) -> None:
-    """Make the envs, and do what is asked until ``close``, or until whoever asks is gone.
+    """Make the envs, and answer requests until ``close``, or until whoever asks is gone.
 
-    Each answer is a pair: the result, and None or what went wrong, as :func:`_failure` gives it.
-
-    :param connection: Receives ``(name of a Worker's method, args, kwargs)``, or None for ``step``.
-    :param env_fns: Make the envs; or their list, pickled.
-    :param start: The number of the first env.
+    A request is ``(name of a Worker's method, args, kwargs)``, or None for ``step``; an answer ``(result, failure)``.
     """
     # Ctrl-C goes to all processes of a terminal: the one that trains decides what comes of it.
     signal.signal(signal.SIGINT, signal.SIG_IGN)

@@ -1,7 +1,5 @@
 """What EnvPool has: look a task up, and describe it as gymnasium does where gymnasium has it too."""
 
-from __future__ import annotations
-
 import difflib
 import inspect
 import re
@@ -16,16 +14,12 @@ import numpy.typing as npt
 from gymnasium import spaces
 from gymnasium.envs.registration import EnvSpec
 
-_ACTION_KEYS = ["env_id", "players.env_id", "action"]
 _OWN_OPTIONS = {"num_envs", "batch_size", "num_threads", "seed", "env_seed", "render_mode"}
-_NO_LIMIT = 2**31 - 1
+_NO_LIMIT = 2**31 - 1  # EnvPool's own way to say it
 
 
 def import_envpool() -> ModuleType:
-    """Import envpool.
-
-    :raises ImportError: If it is not installed, or cannot be loaded; the message says what is missing.
-    """
+    """Import envpool; the ImportError of one that is not there, or cannot be loaded, says what is missing."""
     try:
         import envpool
     except Exception as error:  # whatever fails in a package that is optional, gymnasium can do without it
@@ -43,24 +37,16 @@ def import_envpool() -> ModuleType:
 
 
 class EnvPoolTask:
-    """A task of EnvPool's with Box or Discrete spaces.
-
-    :param task_id: EnvPool's name of the task.
-    :param options: EnvPool's own options of the task, ``max_episode_steps`` among them.
-    :raises ImportError: If envpool is not installed, or cannot be loaded.
-    :raises ValueError: If EnvPool lacks the task or one of the options, or its spaces are of another kind.
-    """
+    """A task of EnvPool's with Box or Discrete spaces; a ValueError if EnvPool has no such task, or not the options."""
 
     def __init__(self, task_id: str, options: Mapping[str, Any]) -> None:
         self.task_id, self.options = task_id, dict(options)
         pool_spec = self._pool_spec()
         self.spec: EnvSpec | None = gym.spec(task_id) if task_id in gym.registry else None
-        """Gymnasium's spec of the same name, None where gymnasium lacks the task."""
         self.action_dtype: np.dtype[Any] = pool_spec.action_array_spec["action"].dtype
+        # Names of what is fixed when a simulator is made.
         self.parameters = set(pool_spec._config_keys)
-        """Names of what is fixed when a simulator is made."""
         self.max_episode_steps = int(pool_spec.config.max_episode_steps)
-        """EnvPool's own limit; 2**31 - 1 where it has none."""
         with warnings.catch_warnings():
             # EnvPool states its bounds in float64, and gymnasium warns that float32 has less precision.
             warnings.simplefilter("ignore", UserWarning)
@@ -75,22 +61,15 @@ class EnvPoolTask:
 
     def make_pool(self, seeds: list[int], num_threads: int, render_mode: str | None) -> Any:
         """Make one simulator for each seed in 0..2**32-1."""
-        return import_envpool().make_gymnasium(
-            self.task_id,
-            num_envs=len(seeds),
-            num_threads=num_threads,
-            seed=np.array(seeds, np.uint32).astype(np.int32).tolist(),
-            render_mode=render_mode,
-            # An episode that ends by itself on the last allowed step is truncated to EnvPool and terminated to
-            # gymnasium. So the VecEnv keeps the limit itself, one step before EnvPool's.
-            **{**self.options, "max_episode_steps": min(self.max_episode_steps + 1, _NO_LIMIT)},
-        )
+        # An episode that ends by itself on the last allowed step is truncated to EnvPool and terminated to
+        # gymnasium. So the VecEnv keeps the limit itself, one step before EnvPool's.
+        options = {**self.options, "max_episode_steps": min(self.max_episode_steps + 1, _NO_LIMIT)}
+        options |= {"num_envs": len(seeds), "num_threads": num_threads, "render_mode": render_mode}
+        int32_seeds = np.array(seeds, np.uint32).astype(np.int32).tolist()
+        return import_envpool().make_gymnasium(self.task_id, seed=int32_seeds, **options)
 
     def copy_actions(self, actions: npt.ArrayLike) -> npt.NDArray[Any]:
-        """Return a copy of the actions, shape ``(n_envs, *action_space.shape)``, as EnvPool takes them.
-
-        :raises ValueError: If the action space is Discrete and does not hold all of them.
-        """
+        """Return a copy of the actions as EnvPool takes them; a ValueError if a Discrete space does not hold them."""
         if isinstance(self.action_space, spaces.Discrete):
             # EnvPool takes any number, and what it then does is undefined.
             actions, n = np.asarray(actions), int(self.action_space.n)
@@ -113,7 +92,7 @@ class EnvPoolTask:
         if not isinstance(limit, (int, np.integer)) or not 1 <= limit <= _NO_LIMIT:
             raise ValueError(f"max_episode_steps={limit!r}: an episode has 1 to {_NO_LIMIT} steps")
         pool_spec = envpool.make_spec(self.task_id, **self.options)
-        if pool_spec._action_keys != _ACTION_KEYS or "obs" not in pool_spec._state_keys:
+        if pool_spec._action_keys != ["env_id", "players.env_id", "action"] or "obs" not in pool_spec._state_keys:
             raise ValueError(f"{self.task_id}: needs one agent with Box or Discrete spaces, not a Dict of them")
         return pool_spec
 

@@ -1,7 +1,5 @@
 """EnvPoolVecEnv: a Stable-Baselines3 VecEnv over EnvPool's C++ simulators."""
 
-from __future__ import annotations
-
 import os
 import time
 import warnings
@@ -12,23 +10,19 @@ import gymnasium as gym
 import numpy as np
 import numpy.typing as npt
 from stable_baselines3.common.monitor import Monitor, ResultsWriter
-from stable_baselines3.common.vec_env import VecEnv
-from stable_baselines3.common.vec_env.base_vec_env import VecEnvIndices, VecEnvStepReturn
+from stable_baselines3.common.vec_env.base_vec_env import VecEnv, VecEnvIndices, VecEnvStepReturn
 
 from sb3_lander.envs.cores import usable_cores
 from sb3_lander.envs.envpool_task import EnvPoolTask
 from sb3_lander.envs.registration import SuccessWrapper
-
-_STATE_KEYS = ("obs", "reward", "done", "elapsed_step")
 
 
 class EnvPoolVecEnv(VecEnv):
     """Run ``n_envs`` copies of an EnvPool task in C++ threads, with the contract of SB3's ``DummyVecEnv``.
 
     Every env owns two simulators: one runs, the other is already reset. When an episode ends they change places, and
-    the finished one is reset in the same round as the next step, so that a reset never costs a round of its own.
-    Rewards are EnvPool's, unscaled. An env's episodes depend only on its seed and actions: neither on ``num_threads``
-    nor on the other envs.
+    the finished one is reset in the same round as the next step: a reset never costs a round of its own. Rewards are
+    unscaled. An env's episodes depend only on its seed and actions, not on ``num_threads`` or the other envs.
 
     :param task_id: An EnvPool task with Box or Discrete spaces, such as ``"LunarLanderContinuous-v3"``.
     :param n_envs: The number of envs, at least 1.
@@ -37,7 +31,7 @@ class EnvPoolVecEnv(VecEnv):
     :param num_threads: C++ threads, at least 1; when None one for each usable CPU, but at most ``n_envs``.
     :param success_threshold: The return from which ``info["is_success"]`` is True on an episode's last step; the
         ``reward_threshold`` of gymnasium's spec when None, and no flag where that is None too.
-    :param env_kwargs: EnvPool's own options of the task, for instance ``max_episode_steps``.
+    :param env_kwargs: EnvPool's own options of the task, as ``max_episode_steps``.
     :param render_mode: None or ``"rgb_array"``.
     :param monitor_dir: Folder for ``0.monitor.csv`` and so on, as SB3's Monitor writes them; None for no log.
     :raises ImportError: If envpool is not installed, or cannot be loaded.
@@ -62,29 +56,22 @@ class EnvPoolVecEnv(VecEnv):
         if num_threads is not None and num_threads < 1:
             raise ValueError(f"num_threads={num_threads!r}: give at least 1, or None for one thread for each CPU")
         if render_mode not in (None, "rgb_array"):
-            raise ValueError(
-                f"render_mode={render_mode!r}: EnvPoolVecEnv has None and 'rgb_array'; "
-                "with 'rgb_array', render('human') opens a window"
-            )
+            raise ValueError(f"render_mode={render_mode!r}: give None or 'rgb_array', for render('human') too")
         self._task = task = EnvPoolTask(task_id, env_kwargs or {})
         self.task_id, self.spec, self.max_episode_steps = task_id, task.spec, task.max_episode_steps
         self.num_threads = num_threads or min(n_envs, len(usable_cores()))
-        if success_threshold is None and task.spec is not None:
-            success_threshold = task.spec.reward_threshold
-        self.success_threshold = success_threshold
+        own_threshold = task.spec.reward_threshold if task.spec else None
+        self.success_threshold = own_threshold if success_threshold is None else success_threshold
         fixed = {name: getattr(task, name) for name in ("spec", "metadata", "observation_space", "action_space")}
         fixed["render_mode"] = render_mode
         self._attributes = [dict(fixed) for _ in range(n_envs)]
         self._fixed_names = task.parameters | set(fixed)
         super().__init__(n_envs, task.observation_space, task.action_space)
         self.metadata = task.metadata
-
         self._pool: Any = None
         self._is_stepping = False
-        self._returns = np.zeros(n_envs)
+        self._returns, self._to_reset = np.zeros(n_envs), np.zeros(0, np.intp)
         self._no_action = np.zeros((n_envs, *(task.action_space.shape or ())), task.action_dtype)
-        self._to_reset = np.zeros(0, np.intp)
-        self._infos: list[dict[str, Any]] = []
         self._t_start = [time.time()] * n_envs
         self._writers: list[ResultsWriter | None] = [None] * n_envs
         if monitor_dir is not None:
@@ -92,20 +79,17 @@ class EnvPoolVecEnv(VecEnv):
             self._writers = [ResultsWriter(os.path.join(monitor_dir, str(i)), header) for i in range(n_envs)]
         self.seed(seed)
 
-    def _make_pool(self) -> None:
-        seeds = [int(np.random.randint(2**32, dtype=np.uint32)) if s is None else s % 2**32 for s in self._seeds]
-        # A spare's seed follows from its env's seed alone, so that no env depends on the others.
-        spare_seeds = [int(np.random.SeedSequence((s, 1)).generate_state(1)[0]) for s in seeds]
-        self._pool = self._task.make_pool(seeds + spare_seeds, self.num_threads, self.render_mode)
-        self._state_index = [self._pool._state_keys.index(key) for key in _STATE_KEYS]
-        self._running, self._spare = np.arange(2 * self.num_envs, dtype=np.int32).reshape(2, -1)
-
     def reset(self) -> npt.NDArray[Any]:
         """Start a new episode in every env, with the seeds given to :meth:`seed` if that was called since."""
         if self._is_stepping:
             self.step_wait()
         if self._pool is None or any(seed is not None for seed in self._seeds):
-            self._make_pool()
+            seeds = [int(np.random.randint(2**32, dtype=np.uint32)) if s is None else s % 2**32 for s in self._seeds]
+            # A spare's seed follows from its env's seed alone, so that no env depends on the others.
+            spare_seeds = [int(np.random.SeedSequence((s, 1)).generate_state(1)[0]) for s in seeds]
+            self._pool = self._task.make_pool(seeds + spare_seeds, self.num_threads, self.render_mode)
+            self._state_index = [self._pool._state_keys.index(key) for key in ("obs", "reward", "done", "elapsed_step")]
+            self._running, self._spare = np.arange(2 * self.num_envs, dtype=np.int32).reshape(2, -1)
         observations = self._reset_simulators(np.concatenate([self._running, self._spare]))
         self._ready = observations[self.num_envs :].copy()
         self._to_reset = self._to_reset[:0]
@@ -136,7 +120,7 @@ class EnvPoolVecEnv(VecEnv):
         self._pool._send([simulators, simulators, actions])
         self._is_stepping = True
         # Made here because the threads are busy now.
-        self._infos = [{"TimeLimit.truncated": False} for _ in range(self.num_envs)]
+        self._infos: list[dict[str, Any]] = [{"TimeLimit.truncated": False} for _ in range(self.num_envs)]
 
     def step_wait(self) -> VecEnvStepReturn:
         """Wait for the step; the envs whose episode ended are returned already reset.
@@ -231,10 +215,8 @@ class EnvPoolVecEnv(VecEnv):
         """
         chosen = [self._attributes[i] for i in self._get_indices(indices)]
         if any(attr_name not in attributes for attributes in chosen):
-            raise AttributeError(
-                f"{attr_name!r}: {self.task_id}'s simulators live in C++, so there is only "
-                f"{', '.join(self._attributes[0])} and what set_attr() stored"
-            )
+            valid = f"{', '.join(self._attributes[0])} and what set_attr() stored"
+            raise AttributeError(f"{attr_name!r}: {self.task_id}'s simulators live in C++, so there is only {valid}")
         return [attributes[attr_name] for attributes in chosen]
 
     def set_attr(self, attr_name: str, value: Any, indices: VecEnvIndices = None) -> None:

@@ -1,14 +1,12 @@
 """What the processes of environments need from the one that starts them: a sound path, and imports done once."""
 
-from __future__ import annotations
-
 import multiprocessing
 import sys
 from multiprocessing import forkserver
 from pathlib import Path
 
+# What every process of environments imports: torch is most of it, and takes seconds.
 PRELOADED = ("stable_baselines3.common.env_util", "gymnasium.envs.box2d", "sb3_lander")
-"""What every process of environments imports: torch is most of it, and takes seconds."""
 
 
 def prepare_processes(preload: tuple[str, ...] = PRELOADED) -> None:

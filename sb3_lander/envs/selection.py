@@ -1,7 +1,5 @@
 """Which training environments run on EnvPool, and which in several processes."""
 
-from __future__ import annotations
-
 import inspect
 import multiprocessing
 from collections.abc import Callable
@@ -18,15 +16,15 @@ from sb3_lander.envs.cores import usable_cores
 from sb3_lander.envs.envpool_vec_env import EnvPoolVecEnv
 from sb3_lander.envs.registration import ENV_IDS, SuccessWrapper
 
+# The ids that prefer_envpool moves: this package's tests compare EnvPool's with gymnasium's.
 SERVED_IDS = (*ENV_IDS, "BipedalWalker-v3", "CartPole-v1", "Pendulum-v1")
-"""The ids that :func:`prefer_envpool` moves: this package's tests compare EnvPool's with gymnasium's."""
 
 # Gymnasium's own. The RL Zoo, once imported, has put a subclass in its place that differs in one entry of the info.
 _TIME_LIMIT: type = next(cls for cls in TimeLimit.__mro__ if cls.__module__.startswith("gymnasium."))
 _KNOWN_WRAPPERS = {Monitor, OrderEnforcing, PassiveEnvChecker, SuccessWrapper, _TIME_LIMIT}
 
+# Landers from which processes are faster than DummyVecEnv: with 8 on two cores they are level.
 _PROCESSES_FROM = 16
-"""Landers from which processes are faster than DummyVecEnv: with 8 on two cores they are level."""
 
 
 class _StayError(Exception):
@@ -43,11 +41,10 @@ def movable_dummy_vec_env(env_fns: list[Callable[[], gym.Env[Any, Any]]]) -> Dum
 def prefer_envpool(venv: VecEnv, *, training: bool | None = None, envpool: bool = True) -> VecEnv:
     """Move training envs to where they run fastest; print one line saying which that is and why.
 
-    For the RL Zoo's YAML: ``vec_env_wrapper: sb3_lander.envs.prefer_envpool``. EnvPool is the first choice, where it
-    simulates the same; the result then continues the same monitor files. Where it cannot (no envpool installed, wind or
-    another env option, a wrapper or a render mode that it does not have), 16 envs or more that
-    :func:`movable_dummy_vec_env` made run in one process for each core, as a :class:`BatchedSubprocVecEnv`. In either
-    case the result has the same number of envs, spaces, seeds and success threshold, and ``venv`` is closed.
+    For the RL Zoo's YAML: ``vec_env_wrapper: sb3_lander.envs.prefer_envpool``. EnvPool is the first choice, and writes
+    on in the same monitor files. Where it does not simulate the same (not installed, wind or another env option, a
+    wrapper or a render mode that it lacks), 16 envs or more that :func:`movable_dummy_vec_env` made run in one process
+    for each core. Either has the same number of envs, spaces, seeds and success threshold, and ``venv`` is closed.
     Everything else stays as it is: SubprocVecEnv, a few envs, an env for evaluation.
 
     :param venv: What ``make_vec_env`` returned.
@@ -64,11 +61,8 @@ def prefer_envpool(venv: VecEnv, *, training: bool | None = None, envpool: bool 
         print(f"Environments: gymnasium {type(venv).__name__}{processes} ({reason})")
         return venv
     limit, threads = fast.max_episode_steps, fast.num_threads
-    is_shorter = limit != getattr(fast.spec, "max_episode_steps", None)
-    print(
-        f"Environments: EnvPool, {fast.num_envs} x {fast.task_id} on {threads} thread{'s' if threads > 1 else ''}"
-        + (f", episodes of at most {limit} steps" if is_shorter else "")
-    )
+    shorter = "" if limit == getattr(fast.spec, "max_episode_steps", None) else f", episodes of at most {limit} steps"
+    print(f"Environments: EnvPool, {fast.num_envs} x {fast.task_id} on {threads} thread{'s' * (threads > 1)}{shorter}")
     return fast
 
 
@@ -151,10 +145,7 @@ def _monitor(chain: list[gym.Env[Any, Any]]) -> Monitor[Any, Any]:
 
 
 def _check_task(chain: list[gym.Env[Any, Any]], registered: EnvSpec) -> tuple[int, float | None]:
-    """Raise unless this is the registered task in wrappers that EnvPoolVecEnv stands in for.
-
-    :return: The time limit, and the success threshold where there is one.
-    """
+    """Return the task's time limit and success threshold; raise unless EnvPoolVecEnv stands in for all of it."""
     *wrappers, simulator = chain
     for wrapper in wrappers:
         if type(wrapper) not in {*_KNOWN_WRAPPERS, gym.wrappers.TimeLimit}:
