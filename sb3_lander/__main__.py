@@ -1,13 +1,10 @@
 """The command line, ``python -m sb3_lander COMMAND``."""
 
-from __future__ import annotations
-
 import argparse
 import importlib
 import sys
+from collections import ChainMap
 from collections.abc import Sequence
-
-from sb3_lander.cli import Command
 
 _MODULES = ("benchmark", "compare", "enjoy", "evaluate", "export", "report", "resume", "tune", "zoo")
 
@@ -20,9 +17,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """
     parser = argparse.ArgumentParser(prog="sb3_lander", description="Train, evaluate and ship lunar landers.")
     subparsers = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
-    commands: dict[str, Command] = {}
-    for module in _MODULES:
-        commands |= importlib.import_module(f"sb3_lander.cli.{module}").COMMANDS
+    commands = ChainMap(*(importlib.import_module(f"sb3_lander.cli.{module}").COMMANDS for module in _MODULES))
     for name, command in sorted(commands.items()):
         command.add_arguments(subparsers.add_parser(name, help=command.summary, description=command.summary))
     parsed, rest = parser.parse_known_args(arguments)
