@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# What a training of the candidate ends at, whatever its budget: some hours on two quiet cores. Interrupted, it goes on.
+# What PPO's entry ends at, whatever the budget is: some hours on two quiet cores. Interrupted, it goes on.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 # Nothing was ever tuned on the seeds from 1100 on. The budgets alternate, seed by seed.
