@@ -28,8 +28,6 @@ from sb3_lander.runs import normalization
 from sb3_lander.runs.archive import read_settings
 from sb3_lander.runs.run import Run, thin_out
 
-__all__ = ["SHIPPED", "Agent", "ObsNormalizer", "load_policy", "shipped_agent"]
-
 SHIPPED = Path(__file__).resolve().parent / "trained"
 """The agents that ship with the package, in the layout of the Zoo's ``logs``."""
 
@@ -43,35 +41,29 @@ class ObsNormalizer(Protocol):
 
 @dataclass(frozen=True)
 class Agent:
-    """A policy ready to act: its normalisation, its environment, and where it came from."""
+    """A policy ready to act: its normalisation, its environment, and where it came from.
+
+    :param policy: Anything with SB3's ``predict``; a policy of SB3's, on the CPU, where it was loaded.
+    :param env: The environment that it sees.
+    :param vec_normalize: Statistics for its observations, frozen; None where they are not normalised.
+    :param step: Environment steps that had been taken when it was saved.
+    :param model: Its ``.zip``; None if it was not loaded.
+    :param statistics: The file of :attr:`vec_normalize`.
+    :param borrowed: Whether the statistics are the run's latest, for lack of the model's own, as the Zoo's ``enjoy
+        --load-checkpoint`` takes them.
+    :param run: The run that it belongs to.
+    :param started: When its training began, in seconds since the epoch; None if unknown.
+    """
 
     policy: PolicyPredictor
-    """Anything with SB3's ``predict``; a policy of SB3's, on the CPU, where it was loaded."""
-
     env: AgentEnv
-    """The environment that it sees."""
-
     vec_normalize: ObsNormalizer | None = None
-    """Statistics for its observations, frozen; None where they are not normalised."""
-
     step: int = 0
-    """Environment steps that had been taken when it was saved."""
-
     model: Path | None = None
-    """Its ``.zip``; None if it was not loaded."""
-
     statistics: Path | None = None
-    """The file of :attr:`vec_normalize`."""
-
     borrowed: bool = False
-    """Whether the statistics are the run's latest, for lack of the model's own, as the Zoo's ``enjoy
-    --load-checkpoint`` takes them."""
-
     run: Run | None = None
-    """The run that it belongs to."""
-
     started: float | None = None
-    """When its training began, in seconds since the epoch; None if unknown."""
 
     @classmethod
     def load(cls, path: str | Path, *, best: bool = False, **options: Any) -> Agent:

@@ -14,8 +14,6 @@ from sb3_lander.envs.registration import V3_ID, register_envs
 from sb3_lander.runs.entries import PREFER_ENVPOOL, vec_env_wrappers
 from sb3_lander.runs.run import Run
 
-__all__ = ["AgentEnv", "EnvWrapper"]
-
 EnvWrapper = Callable[[gym.Env[Any, Any]], gym.Env[Any, Any]]
 
 _SAFE_WRAPPERS = {
@@ -35,16 +33,16 @@ _HARMLESS_VEC_WRAPPERS = (*PREFER_ENVPOOL, "stable_baselines3.common.vec_env.Vec
 
 @dataclass(frozen=True)
 class AgentEnv:
-    """How to make the environment that an agent sees."""
+    """How to make the environment that an agent sees.
+
+    :param env_id: Id in gymnasium's registry.
+    :param env_kwargs: Keyword arguments of ``gym.make``.
+    :param wrapper: Put around each environment, for policies that see wrapped observations.
+    """
 
     env_id: str
-    """Id in gymnasium's registry."""
-
     env_kwargs: dict[str, Any]
-    """Keyword arguments of ``gym.make``."""
-
     wrapper: EnvWrapper | None = None
-    """Put around each environment, for policies that see wrapped observations."""
 
     @classmethod
     def of(

@@ -18,8 +18,6 @@ from torch import nn
 from sb3_lander.agents.agent import Agent
 from sb3_lander.runs.files import write_whole
 
-__all__ = ["CHECKED_OBSERVATIONS", "export"]
-
 CHECKED_OBSERVATIONS = 10_000
 """Observations of the policy's own flights on which the file is compared with the policy."""
 

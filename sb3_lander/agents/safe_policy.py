@@ -27,8 +27,6 @@ from torch.overrides import TorchFunctionMode
 from sb3_lander.policies.networks import ACTIVATIONS
 from sb3_lander.runs.archive import read_weights
 
-__all__ = ["TRUST", "UntrustedError", "load_policy"]
-
 Spaces = tuple[spaces.Space[Any], spaces.Space[Any]]
 
 _POLICY = re.compile(r"((?:stable_baselines3|sb3_contrib)(?:\.\w+)+\.policies|sb3_lander\.policies)\.(\w+)")

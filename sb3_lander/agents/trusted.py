@@ -11,8 +11,6 @@ from stable_baselines3.common.off_policy_algorithm import OffPolicyAlgorithm
 from stable_baselines3.common.policies import BasePolicy
 from stable_baselines3.common.vec_env import VecEnv, VecNormalize
 
-__all__ = ["algorithm_of", "load_policy", "load_statistics"]
-
 
 def algorithm_of(settings: Mapping[str, Any]) -> str:
     """Tell the Zoo's name of the algorithm from a model's settings: a ``.zip`` of SB3 does not name it.

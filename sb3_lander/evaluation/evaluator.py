@@ -37,8 +37,6 @@ from sb3_lander.evaluation.rollout import Rollout
 from sb3_lander.evaluation.task import Task, check_at_least_one
 from sb3_lander.parallel.executors import ProcessExecutor, run
 
-__all__ = ["as_agent", "evaluate"]
-
 
 def evaluate(
     model: Agent | BaseAlgorithm | PolicyPredictor,

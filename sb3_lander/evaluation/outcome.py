@@ -8,8 +8,6 @@ from typing import Any, Literal, SupportsFloat, get_args
 import gymnasium as gym
 from gymnasium.envs.box2d.lunar_lander import FPS, SCALE, VIEWPORT_H, VIEWPORT_W, LunarLander
 
-__all__ = ["OUTCOMES", "FlightRecorder", "Outcome"]
-
 Outcome = Literal["landed_on_pad", "landed_off_pad", "crashed", "left_screen", "timed_out", "terminated"]
 """How an episode ended. Environments other than the lander know only ``timed_out`` and ``terminated``."""
 

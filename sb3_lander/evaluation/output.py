@@ -16,23 +16,21 @@ from sb3_lander.evaluation.report import EvaluationReport
 from sb3_lander.evaluation.tensorboard import add_to_tensorboard
 from sb3_lander.evaluation.video import Recording
 
-__all__ = ["Evaluated", "log", "table", "to_csv", "to_json"]
-
 _SCALARS = ("mean_return", "std_return", "iqm_return", "success_rate", "mean_length")
 
 
 @dataclass(frozen=True)
 class Evaluated:
-    """One loaded agent, and what came out."""
+    """One loaded agent, and what came out.
+
+    :param agent: The agent.
+    :param report: Its episodes.
+    :param recordings: Its videos, by :func:`~sb3_lander.evaluation.video.extremes`'s names.
+    """
 
     agent: Agent
-    """The agent."""
-
     report: EvaluationReport
-    """Its episodes."""
-
     recordings: Mapping[str, Recording] = field(default_factory=dict)
-    """Its videos, by :func:`~sb3_lander.evaluation.video.extremes`'s names."""
 
     @property
     def model(self) -> str:

@@ -14,39 +14,32 @@ import numpy as np
 
 from sb3_lander.evaluation.outcome import OUTCOMES, Outcome
 
-__all__ = ["Episode", "EvaluationReport"]
-
 
 @dataclass(frozen=True)
 class Episode:
-    """What came out of one task. Attributes without a unit of their own are the :class:`FlightRecorder`'s."""
+    """What came out of one task. Attributes without a unit of their own are the :class:`FlightRecorder`'s.
+
+    :param seed: The task's seed.
+    :param episode_return: Sum of the raw rewards; ``return`` in dictionaries and JSON.
+    :param length: Steps.
+    :param success: Whether the return reached the success threshold.
+    :param outcome: How it ended.
+    :param fuel: Fuel burnt, in units of reward; None if this is not the lander.
+    :param touchdown_speed: Speed in m/s just before a leg first touched the ground; None if none did.
+    :param touchdown_tilt: Absolute angle in rad at the first contact; None if there was none.
+    :param touchdown_distance: Horizontal distance in m from the pad's centre at the first contact; None if there was
+        none.
+    """
 
     seed: int
-    """The task's seed."""
-
     episode_return: float
-    """Sum of the raw rewards; ``return`` in dictionaries and JSON."""
-
     length: int
-    """Steps."""
-
     success: bool
-    """Whether the return reached the success threshold."""
-
     outcome: Outcome
-    """How it ended."""
-
     fuel: float | None = None
-    """Fuel burnt, in units of reward; None if this is not the lander."""
-
     touchdown_speed: float | None = None
-    """Speed in m/s just before a leg first touched the ground; None if none did."""
-
     touchdown_tilt: float | None = None
-    """Absolute angle in rad at the first contact; None if there was none."""
-
     touchdown_distance: float | None = None
-    """Horizontal distance in m from the pad's centre at the first contact; None if there was none."""
 
     def to_dict(self) -> dict[str, Any]:
         """Return the episode as plain values, ready for JSON or a row of CSV."""
@@ -71,23 +64,19 @@ class EvaluationReport:
 
     Sums are exact before they are rounded (``math.fsum``), so the summary is the same on every machine.
 
+    :param env_id: Id in gymnasium's registry.
+    :param env_kwargs: Keyword arguments of ``gym.make``.
+    :param deterministic: Whether the policy took its most likely action.
+    :param success_threshold: The return that counts as a success.
+    :param episodes: One per task, ordered by seed, whatever the order of the tasks was.
     :raises ValueError: If there is no episode.
     """
 
     env_id: str
-    """Id in gymnasium's registry."""
-
     env_kwargs: dict[str, Any]
-    """Keyword arguments of ``gym.make``."""
-
     deterministic: bool
-    """Whether the policy took its most likely action."""
-
     success_threshold: float
-    """The return that counts as a success."""
-
     episodes: tuple[Episode, ...]
-    """One per task, ordered by seed, whatever the order of the tasks was."""
 
     def __post_init__(self) -> None:
         if not self.episodes:

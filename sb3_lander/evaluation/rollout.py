@@ -26,8 +26,6 @@ from sb3_lander.agents.agent import ObsNormalizer
 from sb3_lander.evaluation.outcome import FlightRecorder, Outcome
 from sb3_lander.evaluation.report import Episode
 
-__all__ = ["Rollout"]
-
 
 def _buffer(space: spaces.Space[Any], rows: int) -> Any:
     if isinstance(space, spaces.Dict):
@@ -76,34 +74,28 @@ class _Group:
 
 @dataclass
 class Rollout:
-    """Plays tasks of one environment with one model; cloudpickle can send it to another process."""
+    """Plays tasks of one environment with one model; cloudpickle can send it to another process.
+
+    :param predictor: Anything with SB3's ``predict``.
+    :param env_spec: The environment, as registered: another process need not have registered it.
+    :param env_kwargs: Keyword arguments of ``gym.make``.
+    :param success_threshold: The return that counts as a success.
+    :param env_wrapper: Applied to each environment, outside the recorder.
+    :param normalizer: Statistics for the observations.
+    :param deterministic: Whether the policy takes its most likely action.
+    :param n_envs: Episodes in flight at a time.
+    :param batch_size: Rows in every call of ``predict``; unused rows hold an old observation.
+    """
 
     predictor: PolicyPredictor
-    """Anything with SB3's ``predict``."""
-
     env_spec: EnvSpec
-    """The environment, as registered: another process need not have registered it."""
-
     env_kwargs: dict[str, Any]
-    """Keyword arguments of ``gym.make``."""
-
     success_threshold: float
-    """The return that counts as a success."""
-
     env_wrapper: Callable[[gym.Env[Any, Any]], gym.Env[Any, Any]] | None = None
-    """Applied to each environment, outside the recorder."""
-
     normalizer: ObsNormalizer | None = None
-    """Statistics for the observations."""
-
     deterministic: bool = True
-    """Whether the policy takes its most likely action."""
-
     n_envs: int = 32
-    """Episodes in flight at a time."""
-
     batch_size: int = 32
-    """Rows in every call of ``predict``; unused rows hold an old observation."""
 
     @cached_property
     def observation_space(self) -> spaces.Space[Any]:

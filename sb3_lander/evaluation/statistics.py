@@ -8,8 +8,6 @@ from dataclasses import dataclass
 
 import numpy as np
 
-__all__ = ["Interval", "interquartile_mean", "iqm", "mean", "median", "probability_of_improvement", "ratio_of_medians"]
-
 RESAMPLES = 10_000
 """Bootstrap resamples: enough for two stable digits of a 95% interval."""
 

@@ -8,8 +8,6 @@ from typing import Any
 
 import numpy as np
 
-__all__ = ["DEFAULT_FIRST_SEED", "Task", "check_at_least_one", "fixed_tasks"]
-
 DEFAULT_FIRST_SEED = 1_000_000
 """Far from the small seeds that people train with."""
 
@@ -18,17 +16,15 @@ DEFAULT_FIRST_SEED = 1_000_000
 class Task:
     """One episode to play: an environment and the seed of its reset.
 
+    :param env_id: Id in gymnasium's registry.
+    :param seed: Given to ``env.reset``; fixes the terrain, the first push, the wind and the engines' dispersion.
+    :param env_kwargs: Keyword arguments of ``gym.make``, for example ``{"enable_wind": True}``.
     :raises ValueError: If the seed is not an integer >= 0.
     """
 
     env_id: str
-    """Id in gymnasium's registry."""
-
     seed: int
-    """Given to ``env.reset``; fixes the terrain, the first push, the wind and the engines' dispersion."""
-
     env_kwargs: Mapping[str, Any] = field(default_factory=dict, hash=False)
-    """Keyword arguments of ``gym.make``, for example ``{"enable_wind": True}``."""
 
     def __post_init__(self) -> None:
         if isinstance(self.seed, bool) or not isinstance(self.seed, (int, np.integer)) or self.seed < 0:

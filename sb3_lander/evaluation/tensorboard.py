@@ -8,8 +8,6 @@ from typing import Any
 
 from sb3_lander.evaluation.video import Recording
 
-__all__ = ["add_to_tensorboard", "summary"]
-
 
 def add_to_tensorboard(
     folder: str | Path, entries: Iterable[tuple[int, Mapping[str, float], Mapping[str, Recording]]]

@@ -24,32 +24,27 @@ from sb3_lander.evaluation.evaluator import as_agent, evaluate
 from sb3_lander.evaluation.report import Episode, EvaluationReport
 from sb3_lander.evaluation.task import Task
 
-__all__ = ["Recording", "extremes", "record_episode", "record_extremes"]
-
 _GIF_COLOURS = 64
 
 
 @dataclass(frozen=True)
 class Recording:
-    """One episode, recorded."""
+    """One episode, recorded.
+
+    :param path: The MP4.
+    :param episode: What came out of the episode.
+    :param n_frames: Frames of the MP4: one after the reset and one after each step, up to the limit.
+    :param fps: Frames per second of the MP4.
+    :param gif: Every second frame at half the width and height, as an animated GIF that plays at the MP4's speed.
+    :param size: Width and height of the GIF in pixels.
+    """
 
     path: Path
-    """The MP4."""
-
     episode: Episode
-    """What came out of the episode."""
-
     n_frames: int
-    """Frames of the MP4: one after the reset and one after each step, up to the limit."""
-
     fps: float
-    """Frames per second of the MP4."""
-
     gif: bytes
-    """Every second frame at half the width and height, as an animated GIF that plays at the MP4's speed."""
-
     size: tuple[int, int]
-    """Width and height of the GIF in pixels."""
 
 
 def record_episode(

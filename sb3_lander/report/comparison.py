@@ -22,27 +22,23 @@ from sb3_lander.report.training_figures import TARGET, draw_band, label_steps
 from sb3_lander.runs.files import write_text
 from sb3_lander.runs.training_log import Series, read_log
 
-__all__ = ["Configuration", "compare", "read_configurations"]
-
 
 @dataclass(frozen=True)
 class Configuration:
-    """What is known of one configuration, over its seeds."""
+    """What is known of one configuration, over its seeds.
+
+    :param name: How it is called.
+    :param finals: Each seed's mean return at the end.
+    :param episodes: Returns of all seeds' final episodes; the means again where only these are known.
+    :param curves: Each seed's return against steps.
+    :param solved: By target: each seed's steps and seconds until it was reached, infinite where it was not.
+    """
 
     name: str
-    """How it is called."""
-
     finals: tuple[float, ...]
-    """Each seed's mean return at the end."""
-
     episodes: tuple[float, ...]
-    """Returns of all seeds' final episodes; the means again where only these are known."""
-
     curves: tuple[Series, ...]
-    """Each seed's return against steps."""
-
     solved: Mapping[str, tuple[tuple[float, float], ...]]
-    """By target: each seed's steps and seconds until it was reached, infinite where it was not."""
 
 
 def read_configurations(

@@ -14,8 +14,6 @@ from sb3_lander.evaluation.report import EvaluationReport
 from sb3_lander.report.flights import Flight, Slice
 from sb3_lander.report.plot import Plot, new_axes
 
-__all__ = ["OUTCOME_COLOURS", "flights", "returns", "slices", "touchdowns"]
-
 OUTCOME_COLOURS = dict(zip(OUTCOMES, ("#2a7fb8", "#8cc4e8", "#d1495b", "#8d6a9f", "#e0a030", "#888888"), strict=True))
 """One colour for each outcome, in every plot; told apart by colour-blind readers too, blue against red."""
 

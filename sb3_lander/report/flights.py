@@ -17,21 +17,20 @@ from sb3_lander.evaluation.evaluator import evaluate
 from sb3_lander.evaluation.report import Episode, EvaluationReport
 from sb3_lander.evaluation.task import Task
 
-__all__ = ["Flight", "Slice", "fly", "slice_policy"]
-
 
 @dataclass(frozen=True)
 class Flight:
-    """One episode's path."""
+    """One episode's path.
+
+    :param episode: What came out of it.
+    :param path: Positions of the lander's centre in metres, shape ``(length + 1, 2)``; the pad's centre is at x = 0, y
+        = 0.
+    :param ground: Corners of the terrain in the same coordinates, from left to right, shape ``(n, 2)``.
+    """
 
     episode: Episode
-    """What came out of it."""
-
     path: np.ndarray
-    """Positions of the lander's centre in metres, shape ``(length + 1, 2)``; the pad's centre is at x = 0, y = 0."""
-
     ground: np.ndarray
-    """Corners of the terrain in the same coordinates, from left to right, shape ``(n, 2)``."""
 
 
 class _Tracker(gym.Wrapper[Any, Any, Any, Any]):
@@ -86,22 +85,21 @@ def fly(agent: Agent, tasks: Sequence[Task]) -> tuple[EvaluationReport, list[Fli
 
 @dataclass(frozen=True)
 class Slice:
-    """What the policy does over position, all else being equal."""
+    """What the policy does over position, all else being equal.
+
+    :param x: Observed horizontal positions, shape ``(columns,)``: -1 and 1 are the screen's edges.
+    :param y: Observed heights above the pad, shape ``(rows,)``.
+    :param main: The main engine's command, from -1 (off up to 0) to 1, shape ``(rows, columns)``.
+    :param side: The side engines' command, negative for the left one, off between -0.5 and 0.5, shape ``(rows,
+        columns)``.
+    :param value: The critic's value, as the training scaled its rewards; None for a policy without a critic of states.
+    """
 
     x: np.ndarray
-    """Observed horizontal positions, shape ``(columns,)``: -1 and 1 are the screen's edges."""
-
     y: np.ndarray
-    """Observed heights above the pad, shape ``(rows,)``."""
-
     main: np.ndarray
-    """The main engine's command, from -1 (off up to 0) to 1, shape ``(rows, columns)``."""
-
     side: np.ndarray
-    """The side engines' command, negative for the left one, off between -0.5 and 0.5, shape ``(rows, columns)``."""
-
     value: np.ndarray | None
-    """The critic's value, as the training scaled its rewards; None for a policy without a critic of states."""
 
 
 def slice_policy(agent: Agent, *, others: Mapping[int, float] | None = None) -> Slice:

@@ -7,8 +7,6 @@ from typing import Any
 from sb3_lander.evaluation.report import EvaluationReport
 from sb3_lander.report.pages import render_text
 
-__all__ = ["model_card"]
-
 
 def model_card(
     report: EvaluationReport, *, algo: str, command: str, versions: dict[str, str | None], video: str | None = None

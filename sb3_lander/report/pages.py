@@ -11,8 +11,6 @@ import jinja2
 
 from sb3_lander.report.plot import Plot
 
-__all__ = ["data_url", "render", "render_text", "save_plots"]
-
 
 def render(template: str, **values: Any) -> str:
     """Return a page of ``sb3_lander/report/templates``; values are escaped."""

@@ -13,8 +13,6 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-__all__ = ["Plot", "Theme", "new_axes"]
-
 Theme = Literal["light", "dark"]
 
 _INK = {"light": "#222222", "dark": "#e6e6e6"}
@@ -22,19 +20,18 @@ _INK = {"light": "#222222", "dark": "#e6e6e6"}
 
 @dataclass(frozen=True)
 class Plot:
-    """A figure that can be drawn for light and for dark pages."""
+    """A figure that can be drawn for light and for dark pages.
+
+    :param name: For file names.
+    :param title: What it shows.
+    :param text: What can be seen on it, for those who cannot.
+    :param draw: Draws it in the style that is in force.
+    """
 
     name: str
-    """For file names."""
-
     title: str
-    """What it shows."""
-
     text: str
-    """What can be seen on it, for those who cannot."""
-
     draw: Callable[[], Figure]
-    """Draws it in the style that is in force."""
 
     def save(self, kind: str, theme: Theme = "light") -> bytes:
         """Return the plot as a file's content.

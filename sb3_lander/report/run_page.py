@@ -25,8 +25,6 @@ from sb3_lander.runs.files import write_text
 from sb3_lander.runs.run import Run
 from sb3_lander.runs.training_log import TrainingLog, read_log
 
-__all__ = ["Section", "report"]
-
 _DRAWN_FLIGHTS = 50
 _DESCENT = {3: -0.3}
 """The moment of the slices: upright and falling at 0.3 in the observation's units, everything else 0."""
@@ -34,25 +32,22 @@ _DESCENT = {3: -0.3}
 
 @dataclass(frozen=True)
 class Section:
-    """What a page says about one run."""
+    """What a page says about one run.
+
+    :param run: The run.
+    :param agent: Its final model.
+    :param report: That on fixed tasks.
+    :param log: What it wrote down while it trained.
+    :param plots: Of the evaluation.
+    :param videos: Of the worst, the median and the best episode: the MP4, and what it shows.
+    """
 
     run: Run
-    """The run."""
-
     agent: Agent
-    """Its final model."""
-
     report: EvaluationReport
-    """That on fixed tasks."""
-
     log: TrainingLog
-    """What it wrote down while it trained."""
-
     plots: list[Plot]
-    """Of the evaluation."""
-
     videos: dict[str, tuple[bytes, Recording]]
-    """Of the worst, the median and the best episode: the MP4, and what it shows."""
 
 
 def report(

@@ -12,9 +12,6 @@ from matplotlib.figure import Figure
 from sb3_lander.report.plot import Plot, new_axes
 from sb3_lander.runs.training_log import Series, TrainingLog, band
 
-__all__ = ["TARGET", "draw_band", "label_steps", "learning_curve", "losses", "success"]
-
-
 TARGET = 200.0
 """The return from which the lander counts as solved."""
 

@@ -20,8 +20,6 @@ from typing import Any
 
 import torch as th
 
-__all__ = ["check_whole", "read_settings", "read_weights"]
-
 MAX_MEMBERS = 1000
 """Members of a zip; SB3 writes 6 to 8, and torch one for each tensor and a few more."""
 

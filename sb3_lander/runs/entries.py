@@ -8,19 +8,6 @@ from typing import Any
 
 import yaml
 
-__all__ = [
-    "PREFER_ENVPOOL",
-    "Hyperparameters",
-    "config_names",
-    "default_config",
-    "default_space",
-    "merge_policy_kwargs",
-    "read_entry",
-    "read_yaml",
-    "vec_env_wrappers",
-]
-
-
 PREFER_ENVPOOL = (
     "sb3_lander.envs.prefer_envpool",
     "sb3_lander.envs.selection.prefer_envpool",

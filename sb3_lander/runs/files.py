@@ -12,8 +12,6 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-__all__ = ["write_text", "write_whole"]
-
 
 def write_whole(path: str | Path, write: Callable[[io.BufferedWriter], Any]) -> None:
     """Write a file beside its place, bring it to the disk, and only then give it its name.

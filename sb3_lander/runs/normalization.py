@@ -12,8 +12,6 @@ from stable_baselines3.common.vec_env import VecEnv, VecNormalize
 
 from sb3_lander.runs.files import write_whole
 
-__all__ = ["beside", "load", "save"]
-
 
 def beside(model: Path) -> Path:
     """Return where the statistics of a saved model lie: ``best_model.vecnormalize.npz`` for ``best_model.zip``."""

@@ -10,8 +10,6 @@ from typing import Any
 
 import yaml
 
-__all__ = ["Checkpoint", "Run", "checkpoints", "thin_out"]
-
 _EVENTS = re.compile(r"events\.out\.tfevents\.(\d+)\..*")
 _SAME_START = 60.0
 """Seconds between a training's start and its events file; SB3 opens the file within the first of them."""
@@ -21,54 +19,46 @@ _CHECKPOINT = re.compile(r"rl_model_(\d+)_steps\.zip")
 
 @dataclass(frozen=True)
 class Checkpoint:
-    """One saved model of a run."""
+    """One saved model of a run.
+
+    :param step: Environment steps that had been taken when it was saved.
+    :param model: The model's ``.zip``.
+    :param vecnormalize: The ``VecNormalize`` statistics saved with it (a pickle), None where the run has none.
+    :param replay_buffer: The replay buffer saved with it (a pickle), None where there is none.
+    """
 
     step: int
-    """Environment steps that had been taken when it was saved."""
-
     model: Path
-    """The model's ``.zip``."""
-
     vecnormalize: Path | None
-    """The ``VecNormalize`` statistics saved with it (a pickle), None where the run has none."""
-
     replay_buffer: Path | None = None
-    """The replay buffer saved with it (a pickle), None where there is none."""
 
 
 @dataclass(frozen=True)
 class Run:
-    """A run folder of the RL Zoo, such as ``logs/ppo/LunarLanderContinuous-v2_1``."""
+    """A run folder of the RL Zoo, such as ``logs/ppo/LunarLanderContinuous-v2_1``.
+
+    :param path: The run folder itself.
+    :param algo: The Zoo's name of the algorithm: ``ppo``, ``sac``, ...
+    :param env_id: The environment that it was trained on.
+    :param config: The hyperparameters as the YAML file and the command line gave them.
+    :param args: The command line of ``rl_zoo3.train``, parsed.
+    :param env_kwargs: Keyword arguments of the environment: the command line's, else the hyperparameters'.
+    :param final_model: The model at the end of training; None if the run has not ended.
+    :param best_model: The model of the best evaluation; None if there was none.
+    :param checkpoints: What ``--save-freq`` saved, in the order of their steps.
+    :param vecnormalize: The latest ``VecNormalize`` statistics (a pickle), None where observations are not normalised.
+    """
 
     path: Path
-    """The run folder itself."""
-
     algo: str
-    """The Zoo's name of the algorithm: ``ppo``, ``sac``, ..."""
-
     env_id: str
-    """The environment that it was trained on."""
-
     config: dict[str, Any]
-    """The hyperparameters as the YAML file and the command line gave them."""
-
     args: dict[str, Any]
-    """The command line of ``rl_zoo3.train``, parsed."""
-
     env_kwargs: dict[str, Any]
-    """Keyword arguments of the environment: the command line's, else the hyperparameters'."""
-
     final_model: Path | None
-    """The model at the end of training; None if the run has not ended."""
-
     best_model: Path | None
-    """The model of the best evaluation; None if there was none."""
-
     checkpoints: tuple[Checkpoint, ...]
-    """What ``--save-freq`` saved, in the order of their steps."""
-
     vecnormalize: Path | None
-    """The latest ``VecNormalize`` statistics (a pickle), None where observations are not normalised."""
 
     @classmethod
     def load(cls, path: str | Path) -> Run:

@@ -10,8 +10,6 @@ from stable_baselines3.common.base_class import BaseAlgorithm
 from sb3_lander.runs import normalization
 from sb3_lander.runs.files import write_whole
 
-__all__ = ["save_model", "save_vecnormalize"]
-
 
 def save_model(model: BaseAlgorithm, path: str | Path) -> None:
     """Save a model as ``model.save(path)`` does: policy, optimizer state and step count, in a whole file.

@@ -11,41 +11,38 @@ from stable_baselines3.common.monitor import LoadMonitorResultsError, load_resul
 
 from sb3_lander.runs.run import Run
 
-__all__ = ["Series", "TrainingLog", "band", "read_log"]
-
 
 @dataclass(frozen=True)
 class Series:
-    """A figure that changes over a training."""
+    """A figure that changes over a training.
+
+    :param steps: Environment steps, increasing, shape ``(n,)``.
+    :param values: The figure, shape ``(n,)``.
+    """
 
     steps: np.ndarray
-    """Environment steps, increasing, shape ``(n,)``."""
-
     values: np.ndarray
-    """The figure, shape ``(n,)``."""
 
 
 @dataclass(frozen=True)
 class TrainingLog:
-    """One training."""
+    """One training.
+
+    :param name: How the run is called.
+    :param returns: Returns of the training's episodes, each at the step of its end, averaged over a hundredth of the
+        training.
+    :param success: The share of these episodes whose return is 200 or more.
+    :param seconds: Seconds since the start, at the steps of :attr:`returns`.
+    :param evaluations: Mean returns of the Zoo's evaluations while it trained.
+    :param scalars: What SB3 logged to TensorBoard, by its tags: losses, std, entropy, ...
+    """
 
     name: str
-    """How the run is called."""
-
     returns: Series | None = None
-    """Returns of the training's episodes, each at the step of its end, averaged over a hundredth of the training."""
-
     success: Series | None = None
-    """The share of these episodes whose return is 200 or more."""
-
     seconds: Series | None = None
-    """Seconds since the start, at the steps of :attr:`returns`."""
-
     evaluations: Series | None = None
-    """Mean returns of the Zoo's evaluations while it trained."""
-
     scalars: Mapping[str, Series] = field(default_factory=dict)
-    """What SB3 logged to TensorBoard, by its tags: losses, std, entropy, ..."""
 
 
 def read_log(run: Run, *, started: float | None = None, success_threshold: float = 200.0) -> TrainingLog:
