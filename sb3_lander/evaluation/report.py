@@ -183,10 +183,7 @@ class EvaluationReport:
         kwargs = "".join(f" {key}={value}" for key, value in self.env_kwargs.items())
         interval = "95% interval {:.1%} to {:.1%}".format(*self.success_interval)
         rows = [
-            (
-                "return",
-                f"{self.mean_return:.1f} +/- {self.std_return:.1f}, interquartile mean {self.iqm_return:.1f}",
-            ),
+            ("return", f"{self.mean_return:.1f} +/- {self.std_return:.1f}, interquartile mean {self.iqm_return:.1f}"),
             ("range", f"{self.returns.min():.1f} to {self.returns.max():.1f}"),
             ("success", f"{self.success_rate:.1%} ({interval}), return >= {self.success_threshold:g}"),
             ("length", f"{self.mean_length:.1f} steps"),
