@@ -43,14 +43,9 @@ def load(path: Path, venv: VecEnv) -> VecNormalize:
             arrays = {name: stored[name] for name in stored.files}
         options = {name: float(arrays.pop(name)) for name in ("clip_obs", "epsilon")}
         keys = sorted(name.removeprefix("mean/") for name in arrays if name.startswith("mean/"))
-        of_dict = isinstance(venv.observation_space, spaces.Dict)
+        named = keys if keys and isinstance(venv.observation_space, spaces.Dict) else None
         statistics = VecNormalize(
-            venv,
-            training=False,
-            norm_obs=bool(keys),
-            norm_reward=False,
-            norm_obs_keys=keys if of_dict and keys else None,
-            **options,
+            venv, training=False, norm_obs=bool(keys), norm_reward=False, norm_obs_keys=named, **options
         )
         found = _moments(statistics)
         if sorted(found) != keys:
@@ -58,9 +53,8 @@ def load(path: Path, venv: VecEnv) -> VecNormalize:
         for key, moments in found.items():
             mean, var = arrays[f"mean/{key}"], arrays[f"var/{key}"]
             if mean.shape != moments.mean.shape or var.shape != mean.shape:
-                raise ValueError(
-                    f"its observations have the shape {mean.shape}, the environment's {moments.mean.shape}"
-                )
+                wanted = moments.mean.shape
+                raise ValueError(f"its observations have the shape {mean.shape}, the environment's {wanted}")
             moments.mean, moments.var, moments.count = mean, var, float(arrays[f"count/{key}"])
     # numpy's readers fail in any way on a damaged file.
     except Exception as error:

@@ -12,9 +12,7 @@ from sb3_lander.runs.files import write_whole
 
 
 def save_model(model: BaseAlgorithm, path: str | Path) -> None:
-    """Save a model as ``model.save(path)`` does: policy, optimizer state and step count, in a whole file.
-
-    Where the training normalises observations, the statistics are written beside it first, in a plain form.
+    """Save a model as ``model.save(path)`` does, and before it the statistics that it normalises with, in a plain form.
 
     :raises OSError: See :func:`~sb3_lander.runs.files.write_whole`.
     """

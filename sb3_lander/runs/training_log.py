@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from stable_baselines3.common.monitor import LoadMonitorResultsError, load_results
@@ -52,38 +54,29 @@ def read_log(run: Run, *, started: float | None = None, success_threshold: float
     :param started: When its training began, in seconds since the epoch, to find its TensorBoard log.
     :param success_threshold: The return that counts as a success.
     """
-    returns = success = seconds = None
-    try:
-        # In the order in which the episodes ended.
-        episodes = load_results(str(run.path))
-    except LoadMonitorResultsError:
-        episodes = None
-    if episodes is not None and len(episodes):
-        steps = np.cumsum(episodes["l"].to_numpy())
-        bins = np.array_split(np.arange(len(steps)), min(100, len(steps)))
-        at = np.array([steps[part[-1]] for part in bins])
-        found = episodes["r"].to_numpy()
-        returns = Series(at, np.array([found[part].mean() for part in bins]))
-        success = Series(at, np.array([(found[part] >= success_threshold).mean() for part in bins]))
-        seconds = Series(at, np.array([episodes["t"].to_numpy()[part[-1]] for part in bins]))
-    evaluations = None
-    file = run.path / "evaluations.npz"
-    if file.is_file():
-        with np.load(file) as content:
-            evaluations = Series(content["timesteps"], content["results"].mean(axis=1))
+    found: dict[str, Any] = {}
+    with contextlib.suppress(LoadMonitorResultsError):
+        episodes = load_results(str(run.path))  # in the order in which they ended
+        length, gained, time = (episodes[key].to_numpy() for key in "lrt")
+        if len(length):
+            bins = np.array_split(np.arange(len(length)), min(100, len(length)))
+            ends = [part[-1] for part in bins]
+            at = np.cumsum(length)[ends]
+            found["returns"] = Series(at, np.array([gained[part].mean() for part in bins]))
+            found["success"] = Series(at, np.array([(gained[part] >= success_threshold).mean() for part in bins]))
+            found["seconds"] = Series(at, time[ends])
+    with contextlib.suppress(FileNotFoundError), np.load(run.path / "evaluations.npz") as content:
+        found["evaluations"] = Series(content["timesteps"], content["results"].mean(axis=1))
     folder = None if started is None else run.tensorboard_folder(started)
-    name = f"{run.algo}/{run.path.name}"
-    scalars = _scalars(folder) if folder is not None and folder.is_dir() else {}
-    return TrainingLog(name, returns, success, seconds, evaluations, scalars)
+    if folder is not None and folder.is_dir():
+        found["scalars"] = _scalars(folder)
+    return TrainingLog(f"{run.algo}/{run.path.name}", **found)
 
 
 def _scalars(folder: Path) -> dict[str, Series]:
-    from tensorboard.backend.event_processing.event_accumulator import (  # type: ignore[import-untyped]  # ships no types
-        EventAccumulator,
-    )
+    from tensorboard.backend.event_processing import event_accumulator  # type: ignore[import-untyped]  # has no types
 
-    events = EventAccumulator(str(folder), size_guidance={"scalars": 1000})
-    events.Reload()
+    events = event_accumulator.EventAccumulator(str(folder), size_guidance={"scalars": 1000}).Reload()
     found = {}
     for tag in events.Tags()["scalars"]:
         points = events.Scalars(tag)
