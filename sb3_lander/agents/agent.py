@@ -9,18 +9,18 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
 
 import gymnasium as gym
-from gymnasium import spaces
 from stable_baselines3.common.base_class import BaseAlgorithm
 from stable_baselines3.common.type_aliases import PolicyPredictor
 from stable_baselines3.common.vec_env import DummyVecEnv, VecNormalize
 
-from sb3_lander.agents import safe_policy
+from sb3_lander.agents import safe_policy, trusted
 from sb3_lander.agents.environment import AgentEnv, EnvWrapper
 from sb3_lander.agents.safe_policy import TRUST, UntrustedError
 from sb3_lander.envs.registration import V3_ID
@@ -181,11 +181,9 @@ class _Loader:
         settings = read_settings(model)
         file, borrowed = self._statistics_file(model)
         if self.trust:
-            from sb3_lander.agents import trusted
-
             policy = trusted.load_policy(model, self.algo or trusted.algorithm_of(settings))
         else:
-            policy = safe_policy.load_policy(model, settings, None if self.run is None else self._spaces)
+            policy = safe_policy.load_policy(model, settings, None if self.run is None else self.env.make)
         step, start_time = settings.get("num_timesteps"), settings.get("start_time")
         return Agent(
             policy,
@@ -212,22 +210,11 @@ class _Loader:
         return own or run.vecnormalize, own is None and model != run.final_model
 
     def _load_statistics(self, file: Path) -> VecNormalize:
-        if file.suffix != ".npz" and not self.trust:
+        plain = file.suffix == ".npz"
+        if not plain and not self.trust:
             raise UntrustedError(f"VecNormalize's statistics are a pickle, {file}, which can run any code{TRUST}")
-        venv = DummyVecEnv([self.env.make])
-        try:
-            if file.suffix == ".npz":
-                return normalization.load(file, venv)
-            from sb3_lander.agents import trusted
-
-            return trusted.load_statistics(file, venv)
-        finally:
-            venv.close()
-
-    def _spaces(self) -> tuple[spaces.Space[Any], spaces.Space[Any]]:
-        env = self.env.make()
-        env.close()
-        return env.observation_space, env.action_space
+        with contextlib.closing(DummyVecEnv([self.env.make])) as venv:
+            return normalization.load(file, venv) if plain else trusted.load_statistics(file, venv)
 
 
 def load_policy(path: str | Path) -> PolicyPredictor:

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import gymnasium as gym
+from gymnasium.envs.registration import EnvSpec
 
 from sb3_lander.agents.safe_policy import TRUST, UntrustedError
 from sb3_lander.envs.registration import V3_ID, register_envs
@@ -75,10 +76,7 @@ class AgentEnv:
             {**({} if run is None else run.env_kwargs), **(env_kwargs or {})},
             _wrapper(config),
         )
-        try:
-            gym.spec(made.env_id)
-        except (gym.error.Error, ImportError) as error:
-            raise ValueError(f"unknown environment {made.env_id!r}: {error}") from error
+        find_spec(made.env_id)
         return made
 
     def make(self, **env_kwargs: Any) -> gym.Env[Any, Any]:
@@ -94,6 +92,18 @@ class AgentEnv:
             return env if self.wrapper is None else self.wrapper(env)
         except (gym.error.Error, TypeError, AssertionError) as error:
             raise ValueError(f"cannot make {self.env_id} with {kwargs}: {error}") from error
+
+
+def find_spec(env_id: str) -> EnvSpec:
+    """Return what gymnasium's registry has of an environment.
+
+    :raises ValueError: If it is unknown.
+    """
+    register_envs()
+    try:
+        return gym.spec(env_id)
+    except (gym.error.Error, ImportError) as error:
+        raise ValueError(f"unknown environment {env_id!r}: {error}") from error
 
 
 def _check_safe(run: Run) -> None:

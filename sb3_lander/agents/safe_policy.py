@@ -17,6 +17,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
+import gymnasium as gym
 import numpy as np
 import torch as th
 from gymnasium import spaces
@@ -26,8 +27,6 @@ from torch.overrides import TorchFunctionMode
 
 from sb3_lander.policies.networks import ACTIVATIONS
 from sb3_lander.runs.archive import read_weights
-
-Spaces = tuple[spaces.Space[Any], spaces.Space[Any]]
 
 _POLICY = re.compile(r"((?:stable_baselines3|sb3_contrib)(?:\.\w+)+\.policies|sb3_lander\.policies)\.(\w+)")
 _PARTS = {
@@ -55,20 +54,22 @@ class UntrustedError(ValueError):
     """A file holds what only running its author's code could read."""
 
 
-def load_policy(path: Path, settings: Mapping[str, Any], env_spaces: Callable[[], Spaces] | None) -> BasePolicy:
+def load_policy(
+    path: Path, settings: Mapping[str, Any], make_env: Callable[[], gym.Env[Any, Any]] | None
+) -> BasePolicy:
     """Return a model's policy, in evaluation mode, on the CPU. It acts as the one that SB3's ``load`` gives.
 
     :param path: A ``.zip`` that SB3 or sb3-contrib saved, with any algorithm of the RL Zoo.
     :param settings: What :func:`~sb3_lander.runs.archive.read_settings` says of it.
-    :param env_spaces: Returns the environment's spaces, for a file that prints its own inexactly; None if unknown.
+    :param make_env: Makes the environment, for a file that prints its spaces inexactly; None if unknown.
     :raises ValueError: If the file is damaged.
     :raises UntrustedError: If it holds what only unpickling could read; the message says what.
     """
     weights = read_weights(path)
     try:
         policy_class, arguments = _policy_class(settings), _arguments(settings)
-        observation_space, action_space = _spaces(settings, env_spaces)
-        return _build(policy_class, observation_space, action_space, arguments, weights)
+        observed_and_acted = _spaces(settings, make_env)
+        return _build(policy_class, observed_and_acted, arguments, weights)
     except UntrustedError as error:
         raise UntrustedError(f"{path} cannot be loaded safely: {error}{TRUST}") from error
     except ValueError as error:
@@ -115,16 +116,14 @@ def _arguments(settings: Mapping[str, Any]) -> dict[str, Any]:
     return arguments
 
 
-def _spaces(settings: Mapping[str, Any], env_spaces: Callable[[], Spaces] | None) -> Spaces:
+def _spaces(settings: Mapping[str, Any], make_env: Callable[[], gym.Env[Any, Any]] | None) -> list[spaces.Space[Any]]:
     """Rebuild the spaces from what is printed of them, or take the environment's, where that is known."""
     try:
-        observation_space, action_space = (
-            _space(key, settings.get(key)) for key in ("observation_space", "action_space")
-        )
-        return observation_space, action_space
+        return [_space(key, settings.get(key)) for key in ("observation_space", "action_space")]
     except (ValueError, TypeError, KeyError, OverflowError, AssertionError) as error:
-        if env_spaces is not None:
-            return env_spaces()
+        if make_env is not None:
+            with make_env() as env:
+                return [env.observation_space, env.action_space]
         if isinstance(error, ValueError):
             raise
         raise ValueError(f"its spaces are damaged: {error!r}") from error
@@ -159,8 +158,7 @@ def _bound(name: str, text: str, dtype: np.dtype[Any], shape: tuple[int, ...], p
 
 def _build(
     policy_class: Callable[..., BasePolicy],
-    observation_space: spaces.Space[Any],
-    action_space: spaces.Space[Any],
+    observed_and_acted: list[spaces.Space[Any]],
     arguments: dict[str, Any],
     weights: dict[str, th.Tensor],
 ) -> BasePolicy:
@@ -173,7 +171,7 @@ def _build(
     with th.random.fork_rng(devices=[]):
         try:
             with _Budget(2 * sum(tensor.numel() for tensor in weights.values()) + 2**20):
-                policy = policy_class(observation_space, action_space, **arguments)
+                policy = policy_class(*observed_and_acted, **arguments)
             if (wanted := _shapes(policy.state_dict())) != (given := _shapes(weights)):
                 differing = sorted(name for name in wanted.keys() | given.keys() if wanted.get(name) != given.get(name))
                 raise ValueError(f"its weights do not fit its settings: {', '.join(differing[:5])}")

@@ -38,9 +38,8 @@ def algorithm_of(settings: Mapping[str, Any]) -> str:
         ("qrdqn", "qrdqn" in module),
         ("dqn", "exploration_fraction" in settings),
     ]
-    for algo, has_its_sign in signs:
-        if has_its_sign:
-            return algo
+    if found := next((algo for algo, has_its_sign in signs if has_its_sign), None):
+        return found
     raise ValueError("its settings are those of no algorithm of the Zoo: name the algorithm")
 
 
@@ -55,22 +54,18 @@ def load_policy(path: Path, algo: str) -> BasePolicy:
     if algo not in ALGOS:
         raise ValueError(f"the algorithm {algo!r} is unknown; valid: {', '.join(ALGOS)}")
     # Schedules may be pickled functions of another Python version; acting needs none of them.
-    unneeded = {"learning_rate": 0.0, "lr_schedule": _zero, "clip_range": _zero}
-    buffer: dict[str, Any] = {}
+    unneeded = {"learning_rate": 0.0, "lr_schedule": lambda _: 0.0, "clip_range": lambda _: 0.0}
+    options: dict[str, Any] = {"device": "cpu", "custom_objects": unneeded}
     if issubclass(ALGOS[algo], OffPolicyAlgorithm):
-        buffer = {"buffer_size": 1, "replay_buffer_class": None, "replay_buffer_kwargs": {}}
-        buffer["optimize_memory_usage"] = False
+        options |= {"buffer_size": 1, "optimize_memory_usage": False}
+        options |= {"replay_buffer_class": None, "replay_buffer_kwargs": {}}
     try:
-        model = ALGOS[algo].load(path, device="cpu", custom_objects=unneeded, **buffer)
+        model = ALGOS[algo].load(path, **options)
     # Damage and missing classes show in any way while unpickling.
     except Exception as error:
         raise ValueError(f"cannot load {path} as {algo}: {type(error).__name__}: {error}") from error
     policy: BasePolicy = model.policy
     return policy
-
-
-def _zero(_: float) -> float:
-    return 0.0
 
 
 def load_statistics(path: Path, venv: VecEnv) -> VecNormalize:

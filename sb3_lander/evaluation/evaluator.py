@@ -20,9 +20,7 @@ from dataclasses import replace
 from typing import Any
 
 import cloudpickle  # type: ignore[import-untyped]  # it ships no types
-import gymnasium as gym
 from gymnasium import spaces
-from gymnasium.envs.registration import EnvSpec
 from stable_baselines3.common.base_class import BaseAlgorithm
 from stable_baselines3.common.preprocessing import is_image_space
 from stable_baselines3.common.type_aliases import PolicyPredictor
@@ -30,9 +28,9 @@ from stable_baselines3.common.vec_env import VecTransposeImage
 from tqdm import tqdm  # type: ignore[import-untyped]  # it ships no types
 
 from sb3_lander.agents.agent import Agent, ObsNormalizer
-from sb3_lander.agents.environment import AgentEnv, EnvWrapper
-from sb3_lander.envs.registration import register_envs
-from sb3_lander.evaluation.report import Episode, EvaluationReport
+from sb3_lander.agents.environment import AgentEnv, EnvWrapper, find_spec
+from sb3_lander.evaluation.outcome import Episode
+from sb3_lander.evaluation.report import EvaluationReport
 from sb3_lander.evaluation.rollout import Rollout
 from sb3_lander.evaluation.task import Task, check_at_least_one
 from sb3_lander.parallel.executors import ProcessExecutor, run
@@ -87,7 +85,7 @@ def evaluate(
         check_at_least_one(name, number)
     task = _only_environment(tasks)
     agent = as_agent(model, task, env_wrapper=env_wrapper, vec_normalize=vec_normalize)
-    spec = _find_spec(task.env_id)
+    spec = find_spec(task.env_id)
     threshold = spec.reward_threshold if success_threshold is None else success_threshold
     if threshold is None:
         raise ValueError(f"{task.env_id} declares no reward_threshold: say what is a success, success_threshold=...")
@@ -106,27 +104,14 @@ def evaluate(
     rollout = rollout.settled()
     # Sorted, so that a report on the same tasks in another order is made in the very same way.
     seeds = sorted(task.seed for task in tasks)
-    episodes: list[Episode] = []
     with contextlib.ExitStack() as stack:
-        bar = stack.enter_context(tqdm(total=len(seeds), unit="episode", disable=not progress))
-
-        def collect(episode: Episode) -> None:
-            episodes.append(episode)
-            bar.update()
-
         if executor is None and n_processes == 1:
-            rollout.play(seeds, collect)
+            played = rollout.play(seeds)
         else:
             executor = executor or stack.enter_context(ProcessExecutor(n_processes))
-            for episode in _play_on(executor, getattr(executor, "workers", n_processes) or 1, rollout, seeds):
-                collect(episode)
-    return EvaluationReport(
-        env_id=task.env_id,
-        env_kwargs=dict(task.env_kwargs),
-        deterministic=deterministic,
-        success_threshold=float(threshold),
-        episodes=tuple(episodes),
-    )
+            played = _play_on(executor, getattr(executor, "workers", n_processes) or 1, rollout, seeds)
+        episodes = tuple(tqdm(played, total=len(seeds), unit="episode", disable=not progress))
+    return EvaluationReport(task.env_id, dict(task.env_kwargs), deterministic, float(threshold), episodes)
 
 
 def as_agent(
@@ -150,66 +135,41 @@ def _only_environment(tasks: Sequence[Task]) -> Task:
     first, seen = tasks[0], set()
     for task in tasks:
         if (task.env_id, task.env_kwargs) != (first.env_id, first.env_kwargs):
-            raise ValueError(
-                f"a report is on one environment, got tasks of {first.env_id} {first.env_kwargs} and of "
-                f"{task.env_id} {task.env_kwargs}: call evaluate once for each"
-            )
+            others = f"{first.env_id} {first.env_kwargs} and of {task.env_id} {task.env_kwargs}"
+            raise ValueError(f"a report is on one environment, got tasks of {others}: call evaluate once for each")
         if task.seed in seen:
             raise ValueError(f"the seed {task.seed} occurs twice: give each task a seed of its own")
         seen.add(task.seed)
     return first
 
 
-def _find_spec(env_id: str) -> EnvSpec:
-    register_envs()
-    try:
-        return gym.spec(env_id)
-    except gym.error.Error as error:
-        raise ValueError(f"unknown environment {env_id!r}: {error}") from error
-
-
 def _check_spaces(model: object, rollout: Rollout) -> None:
     """Compare what the model was built for with what it will meet."""
-    try:
-        env, _ = rollout.make_env()
-    except (gym.error.Error, TypeError, AssertionError) as error:
-        raise ValueError(f"cannot make {rollout.env_spec.id} with {rollout.env_kwargs}: {error}") from error
-    env.close()
+    env_id, (shown, taken) = rollout.env_spec.id, rollout.spaces
     if rollout.normalizer is not None and not hasattr(rollout.normalizer, "normalize_obs"):
         raise ValueError(f"vec_normalize must be a VecNormalize, got {rollout.normalizer!r}")
     # Bounds of observations have moved between gymnasium's releases without any effect on a model.
     for name, part in (("the model does", model), ("the normalisation statistics do", rollout.normalizer)):
         observed = getattr(part, "observation_space", None)
-        if observed is not None and not _same_shape(observed, env.observation_space):
-            raise ValueError(
-                f"{name} not fit {rollout.env_spec.id}: {observed} was observed in training, "
-                f"the environment shows {env.observation_space}"
-            )
+        if observed is not None and not _same_shape(observed, shown):
+            seen = f"{observed} was observed in training, the environment shows {shown}"
+            raise ValueError(f"{name} not fit {env_id}: {seen}")
     acted = getattr(model, "action_space", None)
-    if acted is not None and acted != env.action_space:
-        raise ValueError(
-            f"the model does not fit {rollout.env_spec.id}: it acts in {acted}, "
-            f"the environment takes {env.action_space}"
-        )
+    if acted is not None and acted != taken:
+        raise ValueError(f"the model does not fit {env_id}: it acts in {acted}, the environment takes {taken}")
 
 
 def _same_shape(theirs: spaces.Space[Any], ours: spaces.Space[Any]) -> bool:
     if isinstance(theirs, spaces.Dict) and isinstance(ours, spaces.Dict):
-        return theirs.spaces.keys() == ours.spaces.keys() and all(
-            _same_shape(space, ours.spaces[key]) for key, space in theirs.spaces.items()
-        )
-    if not isinstance(theirs, spaces.Box):
+        return theirs.keys() == ours.keys() and all(_same_shape(theirs[key], ours[key]) for key in theirs)
+    if not isinstance(theirs, spaces.Box) or not isinstance(ours, spaces.Box):
         return theirs == ours
-    if not isinstance(ours, spaces.Box):
-        return False
     # SB3's policies take images with the channels first or last.
     return theirs.shape == ours.shape or (is_image_space(ours) and VecTransposeImage.transpose_space(ours) == theirs)
 
 
 def _play(rollout: bytes, seeds: Sequence[int]) -> list[Episode]:
-    episodes: list[Episode] = []
-    cloudpickle.loads(rollout).play(seeds, episodes.append)
-    return episodes
+    return list(cloudpickle.loads(rollout).play(seeds))
 
 
 def _play_on(executor: Executor, workers: int, rollout: Rollout, seeds: Sequence[int]) -> Iterator[Episode]:

@@ -1,68 +1,25 @@
-"""What an evaluation gives, as plain data: the episode, and the report over many."""
+"""What an evaluation gives, as plain data: the report over its episodes."""
 
 from __future__ import annotations
 
 import json
 import math
 from collections import Counter
-from collections.abc import Iterable, Mapping
-from dataclasses import asdict, dataclass, fields
-from statistics import NormalDist, median
+from collections.abc import Mapping
+from dataclasses import dataclass, fields
+from statistics import NormalDist, fmean, median
 from typing import Any
 
 import numpy as np
 
-from sb3_lander.evaluation.outcome import OUTCOMES, Outcome
-
-
-@dataclass(frozen=True)
-class Episode:
-    """What came out of one task. Attributes without a unit of their own are the :class:`FlightRecorder`'s.
-
-    :param seed: The task's seed.
-    :param episode_return: Sum of the raw rewards; ``return`` in dictionaries and JSON.
-    :param length: Steps.
-    :param success: Whether the return reached the success threshold.
-    :param outcome: How it ended.
-    :param fuel: Fuel burnt, in units of reward; None if this is not the lander.
-    :param touchdown_speed: Speed in m/s just before a leg first touched the ground; None if none did.
-    :param touchdown_tilt: Absolute angle in rad at the first contact; None if there was none.
-    :param touchdown_distance: Horizontal distance in m from the pad's centre at the first contact; None if there was
-        none.
-    """
-
-    seed: int
-    episode_return: float
-    length: int
-    success: bool
-    outcome: Outcome
-    fuel: float | None = None
-    touchdown_speed: float | None = None
-    touchdown_tilt: float | None = None
-    touchdown_distance: float | None = None
-
-    def to_dict(self) -> dict[str, Any]:
-        """Return the episode as plain values, ready for JSON or a row of CSV."""
-        return {"return" if key == "episode_return" else key: value for key, value in asdict(self).items()}
-
-    @classmethod
-    def from_dict(cls, data: Mapping[str, Any]) -> Episode:
-        """Read what :meth:`to_dict` wrote; keys that are not an episode's are ignored.
-
-        :raises ValueError: If a key is missing.
-        """
-        names = {f.name: "return" if f.name == "episode_return" else f.name for f in fields(cls)}
-        missing = [key for key in names.values() if key not in data]
-        if missing:
-            raise ValueError(f"not an episode of a report: {missing} missing, got the keys {sorted(data)}")
-        return cls(**{name: data[key] for name, key in names.items()})
+from sb3_lander.evaluation.outcome import OUTCOMES, Episode, Outcome
 
 
 @dataclass(frozen=True)
 class EvaluationReport:
     """The episodes of one model on fixed tasks of one environment, and their summary.
 
-    Sums are exact before they are rounded (``math.fsum``), so the summary is the same on every machine.
+    Sums are exact before they are rounded (``statistics.fmean``), so the summary is the same on every machine.
 
     :param env_id: Id in gymnasium's registry.
     :param env_kwargs: Keyword arguments of ``gym.make``.
@@ -91,13 +48,13 @@ class EvaluationReport:
     @property
     def mean_return(self) -> float:
         """Mean of the returns."""
-        return _mean(episode.episode_return for episode in self.episodes)
+        return fmean(self.returns)
 
     @property
     def std_return(self) -> float:
         """Standard deviation of the returns, with division by n as SB3's ``evaluate_policy``."""
         mean = self.mean_return
-        return math.sqrt(_mean((episode.episode_return - mean) ** 2 for episode in self.episodes))
+        return math.sqrt(fmean((value - mean) ** 2 for value in self.returns.tolist()))
 
     @property
     def iqm_return(self) -> float:
@@ -106,12 +63,12 @@ class EvaluationReport:
         As ``scipy.stats.trim_mean(returns, 0.25)``, which rliable uses (Agarwal et al. 2021).
         """
         cut = len(self.episodes) // 4
-        return _mean(sorted(episode.episode_return for episode in self.episodes)[cut : len(self.episodes) - cut])
+        return fmean(np.sort(self.returns)[cut : len(self.episodes) - cut])
 
     @property
     def success_rate(self) -> float:
         """Share of the episodes, 0 to 1, whose return reached the threshold."""
-        return _mean(episode.success for episode in self.episodes)
+        return fmean(episode.success for episode in self.episodes)
 
     @property
     def success_interval(self) -> tuple[float, float]:
@@ -124,13 +81,13 @@ class EvaluationReport:
     @property
     def mean_length(self) -> float:
         """Mean number of steps."""
-        return _mean(episode.length for episode in self.episodes)
+        return fmean(episode.length for episode in self.episodes)
 
     @property
     def mean_fuel(self) -> float | None:
         """Mean fuel burnt, in units of reward; None if this is not the lander."""
         burnt = [episode.fuel for episode in self.episodes if episode.fuel is not None]
-        return _mean(burnt) if burnt else None
+        return fmean(burnt) if burnt else None
 
     @property
     def outcomes(self) -> dict[Outcome, int]:
@@ -171,8 +128,7 @@ class EvaluationReport:
         :raises ValueError: If a key is missing.
         """
         names = [f.name for f in fields(cls)]
-        missing = [name for name in names if name not in data]
-        if missing:
+        if missing := [name for name in names if name not in data]:
             raise ValueError(f"not an evaluation report: {missing} missing, got the keys {sorted(data)}")
         episodes = tuple(Episode.from_dict(episode) for episode in data["episodes"])
         return cls(**{name: data[name] for name in names} | {"episodes": episodes})
@@ -200,8 +156,3 @@ class EvaluationReport:
             rows.append(("touchdown", f"{speed:.2f} m/s, tilt {tilt:.3f} rad, {distance:.2f} m off (medians)"))
         title = f"{self.env_id}{kwargs}: {len(self.episodes)} fixed tasks ({seeds}), {kind}"
         return "\n".join([title, *(f"  {name:<15}{value}" for name, value in rows)])
-
-
-def _mean(values: Iterable[float]) -> float:
-    numbers = list(values)
-    return math.fsum(numbers) / len(numbers)

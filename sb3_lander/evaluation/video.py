@@ -9,7 +9,7 @@ from __future__ import annotations
 import io
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, SupportsFloat
+from typing import Any
 
 import gymnasium as gym
 import numpy as np
@@ -21,7 +21,9 @@ from sb3_lander.agents.agent import Agent, ObsNormalizer
 from sb3_lander.agents.environment import EnvWrapper
 from sb3_lander.envs.registration import use_dummy_display_if_headless
 from sb3_lander.evaluation.evaluator import as_agent, evaluate
-from sb3_lander.evaluation.report import Episode, EvaluationReport
+from sb3_lander.evaluation.outcome import Episode
+from sb3_lander.evaluation.report import EvaluationReport
+from sb3_lander.evaluation.rollout import watched
 from sb3_lander.evaluation.task import Task
 
 _GIF_COLOURS = 64
@@ -85,13 +87,11 @@ def record_episode(
     unfinished = path.with_name(f".{path.stem}.unfinished.mp4")
     film = _Film(unfinished, fps, max_frames)
     agent = as_agent(model, task, env_wrapper=env_wrapper, vec_normalize=vec_normalize)
-    wrapper = agent.env.wrapper
     try:
         report = evaluate(
-            agent,
+            watched(agent, film.shoot),
             [Task(task.env_id, task.seed, {**task.env_kwargs, "render_mode": "rgb_array"})],
             deterministic=deterministic,
-            env_wrapper=lambda env: _Camera(env if wrapper is None else wrapper(env), film),
             success_threshold=success_threshold,
             n_envs=1,
             batch_size=batch_size,
@@ -144,13 +144,21 @@ class _Film:
         self._writer: Any = None
         self._small: list[Image.Image] = []
 
-    def add(self, frame: np.ndarray, render_fps: float) -> None:
+    def shoot(self, env: gym.Env[Any, Any]) -> None:
         """Add a frame, uint8 of shape ``(height, width, 3)``."""
+        frame = env.render()
+        if not isinstance(frame, np.ndarray):
+            raise ValueError(f"{env} cannot be recorded: with render_mode='rgb_array' it renders {frame!r:.80}")
         if self._max_frames is not None and self.n_frames >= self._max_frames:
             return
         if self._writer is None:
-            self.fps = self.fps or render_fps
-            self._writer = _open_writer(self._path, frame, self.fps)
+            from moviepy.video.io import ffmpeg_writer
+
+            self.fps = self.fps or float(env.metadata.get("render_fps", 30))
+            open_writer: Any = ffmpeg_writer.FFMPEG_VideoWriter
+            # moviepy asks for a format with transparency, which some players refuse; the last one counts.
+            opaque, (height, width, _) = ["-pix_fmt", "yuv420p"], frame.shape
+            self._writer = open_writer(str(self._path), (width, height), self.fps, threads=1, ffmpeg_params=opaque)
         self._writer.write_frame(frame)
         if self.n_frames % 2 == 0:
             self._small.append(Image.fromarray(frame).reduce(2).quantize(_GIF_COLOURS))
@@ -163,41 +171,8 @@ class _Film:
             self._writer = None
 
     def gif(self) -> tuple[bytes, tuple[int, int]]:
-        """Return the animated GIF, and its width and height."""
+        """Return the animated GIF, and its size."""
         buffer = io.BytesIO()
         first, *others = self._small
         first.save(buffer, "GIF", save_all=True, append_images=others, duration=2000 / self.fps, loop=0)
         return buffer.getvalue(), first.size
-
-
-def _open_writer(path: Path, frame: np.ndarray, fps: float) -> Any:
-    from moviepy.video.io import ffmpeg_writer
-
-    open_writer: Any = ffmpeg_writer.FFMPEG_VideoWriter
-    height, width, _ = frame.shape
-    # moviepy asks for a format with transparency, which players other than ffmpeg's may refuse; the last one counts.
-    return open_writer(str(path), (width, height), fps, threads=1, ffmpeg_params=["-pix_fmt", "yuv420p"])
-
-
-class _Camera(gym.Wrapper[Any, Any, Any, Any]):
-    """Put a frame on the film after the reset and after each step."""
-
-    def __init__(self, env: gym.Env[Any, Any], film: _Film) -> None:
-        super().__init__(env)
-        self._film = film
-
-    def reset(self, *, seed: int | None = None, options: dict[str, Any] | None = None) -> tuple[Any, dict[str, Any]]:
-        result = super().reset(seed=seed, options=options)
-        self._shoot()
-        return result
-
-    def step(self, action: Any) -> tuple[Any, SupportsFloat, bool, bool, dict[str, Any]]:
-        result = super().step(action)
-        self._shoot()
-        return result
-
-    def _shoot(self) -> None:
-        frame = self.render()
-        if not isinstance(frame, np.ndarray):
-            raise ValueError(f"{self} cannot be recorded: with render_mode='rgb_array' it renders {frame!r:.80}")
-        self._film.add(frame, float(self.metadata.get("render_fps", 30)))
