@@ -1,11 +1,4 @@
-"""Agent: a trained policy with all that it needs to act.
-
-::
-
-    agent = Agent.load("logs/ppo/LunarLanderContinuous-v2_1")
-    env = agent.make_env(render_mode="human")
-    action, _ = agent.predict(env.reset()[0])
-"""
+"""Agent: a trained policy with all that it needs to act."""
 
 from __future__ import annotations
 

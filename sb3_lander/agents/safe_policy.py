@@ -1,8 +1,7 @@
 """A policy from a model's file without running any code of it.
 
 The policy's class is one of SB3's, sb3-contrib's or ours, its settings come from plain JSON, its weights from torch's
-``weights_only`` reader. What cannot be had that way is refused: policies and network parts of unknown classes, spaces
-and arguments that only a pickle holds.
+``weights_only`` reader. What only a pickle holds, and classes that are not known, are refused.
 """
 
 from __future__ import annotations
@@ -40,11 +39,9 @@ _FOR_TRAINING = {"optimizer_class", "optimizer_kwargs", "device"}
 """Arguments of a policy that change nothing in how it acts."""
 
 _CLASS = re.compile(r"<class '([\w.]+)'>")
-_BOX = re.compile(r"<class 'gym(nasium)?\.spaces\.box\.Box'>")
-_DISCRETE = re.compile(r"<class 'gym(nasium)?\.spaces\.discrete\.Discrete'>")
+_SPACE = re.compile(r"<class 'gym(?:nasium)?\.spaces\.(box\.Box|discrete\.Discrete)'>")
 _FACTORIES = {th.empty, th.ones, th.zeros, th.rand, th.randn}
 _DTYPES = {"float32", "float64", "uint8", "int8", "int16", "int32", "int64"}
-
 
 TRUST = "; if you trust its author, load it with --trust (in Python trust=True)"
 """What to do where a file cannot be read without running its author's code."""
@@ -131,10 +128,11 @@ def _spaces(settings: Mapping[str, Any], make_env: Callable[[], gym.Env[Any, Any
 
 def _space(key: str, printed: Any) -> spaces.Space[Any]:
     kind = str(printed.get(":type:")) if isinstance(printed, dict) else repr(printed)
-    if _DISCRETE.fullmatch(kind):
-        return spaces.Discrete(int(printed["n"]), start=int(printed.get("start", 0)))
-    if not _BOX.fullmatch(kind):
+    known = _SPACE.fullmatch(kind)
+    if known is None:
         raise UntrustedError(f"its {key} {kind:.80} can be had by unpickling only, Box and Discrete are read without")
+    if known[1] == "discrete.Discrete":
+        return spaces.Discrete(int(printed["n"]), start=int(printed.get("start", 0)))
     if printed["dtype"] not in _DTYPES:
         raise ValueError(f"its {key} has the unknown type {printed['dtype']!r:.80}")
     dtype, shape = np.dtype(printed["dtype"]), tuple(int(length) for length in printed["_shape"])

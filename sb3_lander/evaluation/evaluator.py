@@ -1,10 +1,5 @@
 """Fixed tasks -> :class:`EvaluationReport`: figures that repeat to the last bit.
 
-::
-
-    report = evaluate(agent, fixed_tasks("LunarLanderContinuous-v3", 1000), n_processes=2)
-    print(report)
-
 The same model and the same tasks give the same report, whatever the number of environments and processes, the
 order of the tasks or the load of the machine; :mod:`sb3_lander.evaluation.rollout` says how. Another CPU model or
 another version of torch may round differently.
@@ -14,6 +9,7 @@ from __future__ import annotations
 
 import contextlib
 import math
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from concurrent.futures import Executor
 from dataclasses import replace
@@ -56,30 +52,28 @@ def evaluate(
     With several processes a script needs the ``if __name__ == "__main__":`` guard, as for ``SubprocVecEnv``.
 
     :param model: An agent; an SB3 or sb3-contrib algorithm, whose policy is used; or anything with SB3's
-        ``predict(observation, state, episode_start, deterministic)`` for a batch of observations, whose
-        answers must depend on these arguments only, not on earlier calls.
+        ``predict(observation, state, episode_start, deterministic)`` for a batch of observations, whose answers must
+        depend on these arguments only, not on earlier calls.
     :param tasks: Tasks of one environment (same id and keyword arguments), each seed once.
-    :param deterministic: Take the policy's most likely action. If False, a process plays one episode after
-        another, with torch's and numpy's random numbers seeded by the task: slower, and as repeatable.
-    :param vec_normalize: SB3's ``VecNormalize`` statistics for the observations, or anything with its
-        ``normalize_obs``; rewards are never normalised. The model's own (``model.get_vec_normalize_env()``, or
-        the agent's) when None.
-    :param env_wrapper: Applied to every environment, for models that see wrapped observations; the agent's own
-        when None. Returns and lengths are counted inside it, so it cannot change them.
-    :param success_threshold: The return that counts as a success; the environment's ``reward_threshold`` when
-        None (200 for the lander).
-    :param n_envs: Environments in flight per process; no effect on the report. 32 is a good value: fewer
-        leave rows of a batch empty, more bring little.
-    :param n_processes: Worker processes; no effect on the report. Starting the first ones costs some seconds,
-        so 1 is best below a few hundred episodes.
+    :param deterministic: Take the policy's most likely action. If False, a process plays one episode after another,
+        with torch's and numpy's random numbers seeded by the task: slower, and as repeatable.
+    :param vec_normalize: SB3's ``VecNormalize`` statistics, or anything with its ``normalize_obs``; the model's or the
+        agent's own when None. Rewards are never normalised.
+    :param env_wrapper: Applied to every environment, for models that see wrapped observations; the agent's own when
+        None. Returns and lengths are counted inside it, so it cannot change them.
+    :param success_threshold: The return that counts as a success; the environment's ``reward_threshold`` when None (200
+        for the lander).
+    :param n_envs: Environments in flight per process; no effect on the report. 32 is a good value: fewer leave rows of
+        a batch empty, more bring little.
+    :param n_processes: Worker processes; no effect on the report. Starting the first ones costs some seconds, so 1 is
+        best below a few hundred episodes.
     :param executor: What plays instead, such as a :class:`~sb3_lander.parallel.ClusterExecutor`; no effect on the
         report from machines that are alike.
-    :param batch_size: Observations per call of ``predict``, always. The one option that can change the last
-        digits, and so the flights: 1 gives what the model does one observation at a time, as in SB3's
-        ``evaluate_policy`` with one environment, in about four times the time.
+    :param batch_size: Observations per call of ``predict``. The one option that can change the last digits, and so the
+        flights: 1 is as SB3's ``evaluate_policy`` with one environment, in about four times the time.
     :param progress: Show a progress bar.
-    :raises ValueError: If the tasks are empty, repeat a seed or mix environments, the environment cannot be
-        made or declares no threshold, the model's spaces do not fit, or a number is below 1.
+    :raises ValueError: If the tasks are empty, repeat a seed or mix environments, the environment cannot be made or
+        declares no threshold, the model's spaces do not fit, or a number is below 1.
     """
     for name, number in (("n_envs", n_envs), ("n_processes", n_processes), ("batch_size", batch_size)):
         check_at_least_one(name, number)
@@ -89,16 +83,9 @@ def evaluate(
     threshold = spec.reward_threshold if success_threshold is None else success_threshold
     if threshold is None:
         raise ValueError(f"{task.env_id} declares no reward_threshold: say what is a success, success_threshold=...")
+    kwargs, threshold = dict(task.env_kwargs), float(threshold)
     rollout = Rollout(
-        predictor=agent.policy,
-        env_spec=spec,
-        env_kwargs=dict(task.env_kwargs),
-        success_threshold=float(threshold),
-        env_wrapper=agent.env.wrapper,
-        normalizer=agent.vec_normalize,
-        deterministic=deterministic,
-        n_envs=n_envs,
-        batch_size=batch_size,
+        agent.policy, spec, kwargs, threshold, agent.env.wrapper, agent.vec_normalize, deterministic, n_envs, batch_size
     )
     _check_spaces(agent.policy, rollout)
     rollout = rollout.settled()
@@ -111,7 +98,7 @@ def evaluate(
             executor = executor or stack.enter_context(ProcessExecutor(n_processes))
             played = _play_on(executor, getattr(executor, "workers", n_processes) or 1, rollout, seeds)
         episodes = tuple(tqdm(played, total=len(seeds), unit="episode", disable=not progress))
-    return EvaluationReport(task.env_id, dict(task.env_kwargs), deterministic, float(threshold), episodes)
+    return EvaluationReport(task.env_id, kwargs, deterministic, threshold, episodes)
 
 
 def as_agent(
@@ -132,14 +119,14 @@ def _only_environment(tasks: Sequence[Task]) -> Task:
     """Return the first task, after checking that the others differ from it by their seed only."""
     if not tasks:
         raise ValueError("there are no tasks to evaluate: pass at least one, as fixed_tasks(env_id, n) makes them")
-    first, seen = tasks[0], set()
+    first = tasks[0]
     for task in tasks:
         if (task.env_id, task.env_kwargs) != (first.env_id, first.env_kwargs):
             others = f"{first.env_id} {first.env_kwargs} and of {task.env_id} {task.env_kwargs}"
             raise ValueError(f"a report is on one environment, got tasks of {others}: call evaluate once for each")
-        if task.seed in seen:
-            raise ValueError(f"the seed {task.seed} occurs twice: give each task a seed of its own")
-        seen.add(task.seed)
+    seed, times = Counter(task.seed for task in tasks).most_common(1)[0]
+    if times > 1:
+        raise ValueError(f"the seed {seed} occurs twice: give each task a seed of its own")
     return first
 
 

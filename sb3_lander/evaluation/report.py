@@ -58,10 +58,7 @@ class EvaluationReport:
 
     @property
     def iqm_return(self) -> float:
-        """Interquartile mean: the mean without the lowest and the highest ``n // 4`` returns.
-
-        As ``scipy.stats.trim_mean(returns, 0.25)``, which rliable uses (Agarwal et al. 2021).
-        """
+        """Interquartile mean: without the lowest and highest ``n // 4`` returns, as rliable (Agarwal et al. 2021)."""
         cut = len(self.episodes) // 4
         return fmean(np.sort(self.returns)[cut : len(self.episodes) - cut])
 

@@ -1,10 +1,10 @@
 """Play the episodes of fixed tasks so that each result depends on nothing but the model and its task.
 
-Three things could leak from one episode into another, and the lander is chaotic enough to show the last bit
-of each. What an environment keeps over a reset: so every task gets a fresh instance. The random numbers of a
-stochastic policy: so its episodes are played one after another, each from its own seed. The rounding of
-float32 products, which depends on the numbers of rows and of threads: so ``predict`` always gets the same
-number of rows, on one thread, after :meth:`Rollout.settled` has tried that a row's place does not matter.
+Three things could leak from one episode into another, and the lander is chaotic enough to show the last bit of each.
+What an environment keeps over a reset: so every task gets a fresh instance. The random numbers of a stochastic policy:
+so its episodes are played one after another, each from its own seed. The rounding of float32 products, which depends on
+the numbers of rows and of threads: so ``predict`` always gets the same number of rows, on one thread, after
+:meth:`Rollout.settled` has tried that a row's place does not matter. Unused rows hold an old observation.
 """
 
 from __future__ import annotations
@@ -55,17 +55,9 @@ class _Group:
 
 @dataclass
 class Rollout:
-    """Plays tasks of one environment with one model; cloudpickle can send it to another process.
+    """Plays tasks of one environment with one model, as :func:`~sb3_lander.evaluation.evaluate` is told.
 
-    :param predictor: Anything with SB3's ``predict``.
-    :param env_spec: The environment, as registered: another process need not have registered it.
-    :param env_kwargs: Keyword arguments of ``gym.make``.
-    :param success_threshold: The return that counts as a success.
-    :param env_wrapper: Applied to each environment, outside the recorder.
-    :param normalizer: Statistics for the observations.
-    :param deterministic: Whether the policy takes its most likely action.
-    :param n_envs: Episodes in flight at a time.
-    :param batch_size: Rows in every call of ``predict``; unused rows hold an old observation.
+    cloudpickle can send it to another process, which need not have registered the environment.
     """
 
     predictor: PolicyPredictor

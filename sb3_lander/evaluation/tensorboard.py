@@ -14,11 +14,8 @@ def add_to_tensorboard(
 ) -> None:
     """Write scalars and videos to a TensorBoard log, as one more events file.
 
-    torch's ``add_video`` is not used: with moviepy 2 it writes an empty summary.
-
     :param folder: The log's folder; made if missing.
-    :param entries: For each number of environment steps: scalars by their tags, and recordings by their tags,
-        which show in the images tab.
+    :param entries: For each number of environment steps what :func:`summary` takes.
     """
     from torch.utils.tensorboard.writer import FileWriter
 
@@ -31,7 +28,7 @@ def add_to_tensorboard(
 
 
 def summary(scalars: Mapping[str, float], videos: Mapping[str, Recording]) -> Any:
-    """Return scalars and videos as a TensorBoard ``Summary``, for a writer that is open already.
+    """Return scalars and videos as a TensorBoard ``Summary``; with moviepy 2 torch's ``add_video`` writes an empty one.
 
     :param scalars: By their tags.
     :param videos: By their tags; they show in the images tab.

@@ -43,8 +43,5 @@ def write_whole(path: str | Path, write: Callable[[io.BufferedWriter], Any]) -> 
 
 
 def write_text(path: str | Path, text: str) -> None:
-    """Write a text file whole, in UTF-8.
-
-    :raises OSError: See :func:`write_whole`.
-    """
+    """Write a text file whole, in UTF-8, see :func:`write_whole`."""
     write_whole(path, lambda file: file.write(text.encode()))
