@@ -62,12 +62,12 @@ class Agent:
     def load(cls, path: str | Path, *, best: bool = False, **options: Any) -> Agent:
         """Load an agent. By default no code of its files runs.
 
-        :param path: A run folder of the RL Zoo, whose final model is taken, or a ``.zip`` of any algorithm of the
-            Zoo. For a ``.zip`` in a run folder the run's settings are heeded.
+        :param path: A run folder of the RL Zoo, whose final model is taken, or a ``.zip`` of any algorithm of the Zoo;
+            in a run folder the run's settings are heeded.
         :param best: Take the run's ``best_model.zip`` instead.
-        :param options: ``trust=True`` to load as SB3 does, by unpickling, which can run any code of the files'
-            author; ``env_id`` and ``env_kwargs`` for another environment than the run's
-            (``LunarLanderContinuous-v3`` without a run); ``algo`` to name the algorithm where it is trusted.
+        :param options: ``trust=True`` to load as SB3 does, by unpickling, which can run any code of the files' author;
+            ``env_id`` and ``env_kwargs`` for another environment than the run's (``LunarLanderContinuous-v3`` without a
+            run); ``algo`` to name the algorithm where it is trusted.
         :raises FileNotFoundError: If there is no such file, or the run has no such model or lacks its statistics.
         :raises ValueError: If a file is damaged, or the run has settings that cannot be heeded.
         :raises UntrustedError: If a file holds what only unpickling could read.
@@ -84,8 +84,7 @@ class Agent:
         """Return the agents of a run's checkpoints, in the order of their steps, each loaded when it is asked for.
 
         :param path: The run folder.
-        :param every: Keep only those closest to the multiples of so many steps,
-            see :func:`~sb3_lander.runs.run.thin_out`.
+        :param every: Keep only those closest to the multiples of so many steps, :func:`~sb3_lander.runs.run.thin_out`.
         :param options: As for :meth:`load`.
         :raises FileNotFoundError: If it is no run, or has no checkpoints.
         :raises ValueError: As :meth:`load` does.
@@ -152,43 +151,34 @@ class Agent:
         return self.policy.predict(observation, state, episode_start, deterministic)
 
 
+@dataclass
 class _Loader:
     """What the models of one path have in common."""
 
-    def __init__(
-        self,
-        run: Run | None,
-        *,
-        trust: bool = False,
-        algo: str | None = None,
-        env_id: str | None = None,
-        env_kwargs: Mapping[str, Any] | None = None,
-    ) -> None:
-        if algo is not None and not trust:
-            raise ValueError(f"algo={algo!r} says how to unpickle a model: it goes with --trust (trust=True)")
-        self.run, self.trust = run, trust
-        self.algo = algo or (None if run is None else run.algo)
-        self.env = AgentEnv.of(run, env_id, env_kwargs, trust=trust)
+    run: Run | None
+    trust: bool = False
+    algo: str | None = None
+    env_id: str | None = None
+    env_kwargs: Mapping[str, Any] | None = None
+
+    def __post_init__(self) -> None:
+        if self.algo is not None and not self.trust:
+            raise ValueError(f"algo={self.algo!r} says how to unpickle a model: it goes with --trust (trust=True)")
+        self.env = AgentEnv.of(self.run, self.env_id, self.env_kwargs, trust=self.trust)
 
     def load(self, model: Path) -> Agent:
         settings = read_settings(model)
         file, borrowed = self._statistics_file(model)
         if self.trust:
-            policy = trusted.load_policy(model, self.algo or trusted.algorithm_of(settings))
+            algo = self.algo or (trusted.algorithm_of(settings) if self.run is None else self.run.algo)
+            policy = trusted.load_policy(model, algo)
         else:
             policy = safe_policy.load_policy(model, settings, None if self.run is None else self.env.make)
+        statistics = None if file is None else self._load_statistics(file)
         step, start_time = settings.get("num_timesteps"), settings.get("start_time")
-        return Agent(
-            policy,
-            self.env,
-            None if file is None else self._load_statistics(file),
-            step=step if isinstance(step, int) else 0,
-            model=model,
-            statistics=file,
-            borrowed=borrowed,
-            run=self.run,
-            started=start_time / 1e9 if isinstance(start_time, int) else None,
-        )
+        step = step if isinstance(step, int) else 0
+        started = start_time / 1e9 if isinstance(start_time, int) else None
+        return Agent(policy, self.env, statistics, step, model, file, borrowed, self.run, started)
 
     def _statistics_file(self, model: Path) -> tuple[Path | None, bool]:
         """Return the file of the model's statistics, and whether it is the run's latest for lack of its own."""

@@ -65,17 +65,13 @@ class AgentEnv:
         for name, _ in vec_env_wrappers(config):
             if name not in _HARMLESS_VEC_WRAPPERS:
                 raise ValueError(f"the run's vec_env_wrapper {name!r} may change observations: it is not supported")
-        if run is not None:
-            if trust:
-                for package in run.args.get("gym_packages") or []:
-                    importlib.import_module(package)
-            else:
-                _check_safe(run)
-        made = cls(
-            env_id or (V3_ID if run is None else run.env_id),
-            {**({} if run is None else run.env_kwargs), **(env_kwargs or {})},
-            _wrapper(config),
-        )
+        if run is not None and not trust:
+            _check_safe(run)
+        elif run is not None:
+            for package in run.args.get("gym_packages") or []:
+                importlib.import_module(package)
+        own_id, own_kwargs = (V3_ID, {}) if run is None else (run.env_id, run.env_kwargs)
+        made = cls(env_id or own_id, {**own_kwargs, **(env_kwargs or {})}, _wrapper(config))
         find_spec(made.env_id)
         return made
 
@@ -109,9 +105,8 @@ def find_spec(env_id: str) -> EnvSpec:
 def _check_safe(run: Run) -> None:
     spec = gym.registry.get(run.env_id)
     if spec is None or not str(spec.entry_point).startswith("gymnasium.envs."):
-        raise UntrustedError(
-            f"the environment {run.env_id!r:.80} is none of gymnasium's own, so making it may run any code{TRUST}"
-        )
+        named = f"the environment {run.env_id!r:.80} is none of gymnasium's own"
+        raise UntrustedError(f"{named}, so making it may run any code{TRUST}")
     wrappers = run.config.get("env_wrapper") or []
     for wrapper in wrappers if isinstance(wrappers, list) else [wrappers]:
         name = next(iter(wrapper), None) if isinstance(wrapper, Mapping) else wrapper
@@ -126,7 +121,6 @@ def _wrapper(config: Mapping[str, Any]) -> EnvWrapper | None:
     from rl_zoo3.utils import get_wrapper_class
 
     try:
-        found: EnvWrapper | None = get_wrapper_class(dict(config))
+        return get_wrapper_class(dict(config))
     except (ImportError, AttributeError, ValueError) as error:
         raise ValueError(f"the run's env_wrapper {config['env_wrapper']!r} cannot be imported: {error}") from error
-    return found

@@ -79,10 +79,8 @@ class _DeterministicPolicy(nn.Module):
             moments: Any = self.statistics.obs_rms
             std = np.sqrt(moments.var + self.statistics.epsilon)
             self.mean, self.std = (nn.Buffer(th.as_tensor(part, dtype=th.float32)) for part in (moments.mean, std))
-        if isinstance(policy.action_space, spaces.Box):
-            self.low, self.high = (
-                nn.Buffer(th.as_tensor(b)) for b in (policy.action_space.low, policy.action_space.high)
-            )
+        if isinstance(space := policy.action_space, spaces.Box):
+            self.low, self.high = nn.Buffer(th.as_tensor(space.low)), nn.Buffer(th.as_tensor(space.high))
 
     def forward(self, observation: th.Tensor) -> th.Tensor:
         """Return the actions for observations of shape ``(batch, *obs_shape)``."""

@@ -64,9 +64,7 @@ def load_policy(
     """
     weights = read_weights(path)
     try:
-        policy_class, arguments = _policy_class(settings), _arguments(settings)
-        observed_and_acted = _spaces(settings, make_env)
-        return _build(policy_class, observed_and_acted, arguments, weights)
+        return _build(_policy_class(settings), _arguments(settings) | _spaces(settings, make_env), weights)
     except UntrustedError as error:
         raise UntrustedError(f"{path} cannot be loaded safely: {error}{TRUST}") from error
     except ValueError as error:
@@ -113,14 +111,14 @@ def _arguments(settings: Mapping[str, Any]) -> dict[str, Any]:
     return arguments
 
 
-def _spaces(settings: Mapping[str, Any], make_env: Callable[[], gym.Env[Any, Any]] | None) -> list[spaces.Space[Any]]:
+def _spaces(settings: Mapping[str, Any], make_env: Callable[[], gym.Env[Any, Any]] | None) -> dict[str, Any]:
     """Rebuild the spaces from what is printed of them, or take the environment's, where that is known."""
     try:
-        return [_space(key, settings.get(key)) for key in ("observation_space", "action_space")]
+        return {key: _space(key, settings.get(key)) for key in ("observation_space", "action_space")}
     except (ValueError, TypeError, KeyError, OverflowError, AssertionError) as error:
         if make_env is not None:
             with make_env() as env:
-                return [env.observation_space, env.action_space]
+                return {"observation_space": env.observation_space, "action_space": env.action_space}
         if isinstance(error, ValueError):
             raise
         raise ValueError(f"its spaces are damaged: {error!r}") from error
@@ -154,12 +152,7 @@ def _bound(name: str, text: str, dtype: np.dtype[Any], shape: tuple[int, ...], p
     raise UntrustedError(f"its {name} can be had by unpickling only, it prints as {text!r:.80}")
 
 
-def _build(
-    policy_class: Callable[..., BasePolicy],
-    observed_and_acted: list[spaces.Space[Any]],
-    arguments: dict[str, Any],
-    weights: dict[str, th.Tensor],
-) -> BasePolicy:
+def _build(policy_class: type[Any], arguments: dict[str, Any], weights: dict[str, th.Tensor]) -> BasePolicy:
     """Construct the policy and give it its weights; torch's random state is left as it was."""
     parameters = inspect.signature(policy_class).parameters
     if "use_sde" not in parameters and not arguments.get("use_sde"):
@@ -169,9 +162,12 @@ def _build(
     with th.random.fork_rng(devices=[]):
         try:
             with _Budget(2 * sum(tensor.numel() for tensor in weights.values()) + 2**20):
-                policy = policy_class(*observed_and_acted, **arguments)
-            if (wanted := _shapes(policy.state_dict())) != (given := _shapes(weights)):
-                differing = sorted(name for name in wanted.keys() | given.keys() if wanted.get(name) != given.get(name))
+                policy: BasePolicy = policy_class(**arguments)
+            wanted, given = (
+                {(name, tensor.shape) for name, tensor in part.items()}
+                for part in (policy.state_dict(), weights)
+            )
+            if differing := sorted({name for name, _ in wanted ^ given}):
                 raise ValueError(f"its weights do not fit its settings: {', '.join(differing[:5])}")
             policy.load_state_dict(weights)
             if arguments.get("use_sde"):
@@ -186,10 +182,7 @@ def _build(
 
 
 class _Budget(TorchFunctionMode):
-    """Refuse networks that are much larger than the weights in the file, before torch takes memory for them.
-
-    :param numbers: How many numbers may be allocated in all.
-    """
+    """Refuse networks of many more numbers than the file's weights, before torch takes memory for them."""
 
     def __init__(self, numbers: int) -> None:
         super().__init__()
@@ -202,7 +195,3 @@ class _Budget(TorchFunctionMode):
             if self._left < 0:
                 raise ValueError("its settings describe networks much larger than its weights")
         return func(*args, **(kwargs or {}))
-
-
-def _shapes(weights: Mapping[str, th.Tensor]) -> dict[str, tuple[int, ...]]:
-    return {name: tuple(tensor.shape) for name, tensor in weights.items()}

@@ -138,9 +138,8 @@ class Rollout:
     def settled(self) -> Rollout:
         """Return this rollout, with one row at a time where the place in a full batch would matter.
 
-        Matrix libraries may round the rows of one product differently. Measured with 32 rows (torch 2.13, MKL,
-        AVX2): only in layers of at most 11 outputs whose number of inputs is no multiple of 4, such as
-        19 -> 2 or 9 -> 4. A stochastic policy plays one episode at a time, as said at the top.
+        Matrix libraries may round the rows of one product differently. Measured with 32 rows (torch 2.13, MKL, AVX2):
+        only in layers of at most 11 outputs whose number of inputs is no multiple of 4, such as 19 -> 2 or 9 -> 4.
         """
         if not self.deterministic:
             return replace(self, n_envs=1, batch_size=1)

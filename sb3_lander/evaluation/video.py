@@ -1,13 +1,12 @@
 """Record one episode of a fixed task: an MP4 for people, and a small GIF for TensorBoard's images tab.
 
-The episode is played by :func:`~sb3_lander.evaluation.evaluate`, so the video shows the very flight that the
-report of the same task speaks of. Nothing here needs a display.
+:func:`~sb3_lander.evaluation.evaluate` plays it, so the video shows the very flight of its report. No display needed.
 """
 
 from __future__ import annotations
 
 import io
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -66,16 +65,15 @@ def record_episode(
 
     The environment is made for this call alone, so this may be called in the middle of a training.
 
-    :param model: As for :func:`~sb3_lander.evaluation.evaluate`, which also explains ``deterministic``,
-        ``vec_normalize``, ``env_wrapper``, ``success_threshold`` and ``batch_size``: with the values of an
-        evaluation the flight is the one that was evaluated.
+    :param model: As for :func:`~sb3_lander.evaluation.evaluate`, which also explains the options that are not below:
+        with the values of an evaluation the flight is the one that was evaluated.
     :param task: The episode to play.
     :param path: The MP4 to write; it appears once it is complete.
     :param fps: Frames per second; the environment's own ``render_fps``, and so real time, when None.
     :param max_frames: End the video, not the episode, after so many frames; no limit when None.
     :raises FileNotFoundError: If the folder of ``path`` does not exist.
-    :raises ValueError: If ``path`` does not end in ``.mp4``, the environment cannot be rendered, or
-        ``evaluate`` refuses the model or the task.
+    :raises ValueError: If ``path`` does not end in ``.mp4``, the environment cannot be rendered, or ``evaluate``
+        refuses the model or the task.
     """
     path = Path(path)
     if path.suffix != ".mp4":
@@ -85,7 +83,7 @@ def record_episode(
     use_dummy_display_if_headless()
     # The last suffix must stay: ffmpeg chooses the format by it.
     unfinished = path.with_name(f".{path.stem}.unfinished.mp4")
-    film = _Film(unfinished, fps, max_frames)
+    film = _Film(unfinished, fps or 0.0, max_frames)
     agent = as_agent(model, task, env_wrapper=env_wrapper, vec_normalize=vec_normalize)
     try:
         report = evaluate(
@@ -122,57 +120,53 @@ def extremes(report: EvaluationReport, k: int) -> dict[str, int]:
 
 def record_extremes(agent: Agent, report: EvaluationReport, k: int, folder: Path) -> dict[str, Recording]:
     """Record the ``k`` worst, median and best episodes of a report; see :func:`extremes` for their names."""
-    return {
-        name: record_episode(
-            agent,
-            Task(report.env_id, seed, report.env_kwargs),
-            folder / f"step_{agent.step}_{name}_seed_{seed}.mp4",
-            deterministic=report.deterministic,
-        )
-        for name, seed in extremes(report, k).items()
-    }
+    found = {}
+    for name, seed in extremes(report, k).items():
+        task, file = Task(report.env_id, seed, report.env_kwargs), f"step_{agent.step}_{name}_seed_{seed}.mp4"
+        found[name] = record_episode(agent, task, folder / file, deterministic=report.deterministic)
+    return found
 
 
+@dataclass
 class _Film:
     """The frames of one episode, encoded as they come: 1,000 raw ones would take 720 MB."""
 
-    def __init__(self, path: Path, fps: float | None, max_frames: int | None) -> None:
-        self.fps = fps or 0.0
-        self.n_frames = 0
-        self._path = path
-        self._max_frames = max_frames
-        self._writer: Any = None
-        self._small: list[Image.Image] = []
+    path: Path
+    fps: float
+    max_frames: int | None
+    n_frames: int = 0
+    writer: Any = None
+    small: list[Image.Image] = field(default_factory=list)
 
     def shoot(self, env: gym.Env[Any, Any]) -> None:
         """Add a frame, uint8 of shape ``(height, width, 3)``."""
         frame = env.render()
         if not isinstance(frame, np.ndarray):
             raise ValueError(f"{env} cannot be recorded: with render_mode='rgb_array' it renders {frame!r:.80}")
-        if self._max_frames is not None and self.n_frames >= self._max_frames:
+        if self.max_frames is not None and self.n_frames >= self.max_frames:
             return
-        if self._writer is None:
+        if self.writer is None:
             from moviepy.video.io import ffmpeg_writer
 
             self.fps = self.fps or float(env.metadata.get("render_fps", 30))
             open_writer: Any = ffmpeg_writer.FFMPEG_VideoWriter
             # moviepy asks for a format with transparency, which some players refuse; the last one counts.
             opaque, (height, width, _) = ["-pix_fmt", "yuv420p"], frame.shape
-            self._writer = open_writer(str(self._path), (width, height), self.fps, threads=1, ffmpeg_params=opaque)
-        self._writer.write_frame(frame)
+            self.writer = open_writer(str(self.path), (width, height), self.fps, threads=1, ffmpeg_params=opaque)
+        self.writer.write_frame(frame)
         if self.n_frames % 2 == 0:
-            self._small.append(Image.fromarray(frame).reduce(2).quantize(_GIF_COLOURS))
+            self.small.append(Image.fromarray(frame).reduce(2).quantize(_GIF_COLOURS))
         self.n_frames += 1
 
     def close(self) -> None:
         """End the MP4; a second call does nothing."""
-        if self._writer is not None:
-            self._writer.close()
-            self._writer = None
+        if self.writer is not None:
+            self.writer.close()
+            self.writer = None
 
     def gif(self) -> tuple[bytes, tuple[int, int]]:
         """Return the animated GIF, and its size."""
         buffer = io.BytesIO()
-        first, *others = self._small
+        first, *others = self.small
         first.save(buffer, "GIF", save_all=True, append_images=others, duration=2000 / self.fps, loop=0)
         return buffer.getvalue(), first.size

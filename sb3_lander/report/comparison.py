@@ -121,26 +121,17 @@ def compare(
     targets = sorted({target for one in configurations for target in one.solved}, key=float)
     ended = [one for one in configurations if one.finals]
     plots = [_curves(configurations), *([_profile(ended)] if len(ended) > 1 else [])]
-    page = render(
-        "compare.html",
-        title=", ".join(names),
-        targets=targets,
-        rows=[_row(one, targets) for one in configurations],
-        names=[one.name for one in ended],
-        improvements=[_improvements(one, ended) for one in ended] if len(ended) > 1 else [],
-        note="Time to a target: of a benchmark, until the deterministic policy's mean over fixed tasks reaches it; of "
-        "runs, until a hundredth of the training's episodes averages it.",
-        plots=plots,
-    )
-    write_text(out, page)
+    rows = [_row(one, targets) for one in configurations]
+    compared = [_improvements(one, ended) for one in ended] if len(ended) > 1 else []
+    title = ", ".join(names)
+    write_text(out, render("compare.html", title=title, targets=targets, rows=rows, improvements=compared, plots=plots))
     return [out, *([] if figures is None else save_plots({"": plots}, Path(figures)))]
 
 
 def _row(one: Configuration, targets: Sequence[str]) -> list[str]:
     cells = [one.name, str(max(len(one.finals), len(one.curves))), str(iqm(one.finals)) if one.finals else ""]
     for target in targets:
-        times = one.solved.get(target)
-        if not times:
+        if not (times := one.solved.get(target)):
             cells += ["", "", ""]
             continue
         steps, seconds = ([time[i] for time in times] for i in (0, 1))

@@ -17,9 +17,10 @@ from sb3_lander.evaluation.evaluator import evaluate
 from sb3_lander.evaluation.report import EvaluationReport
 from sb3_lander.evaluation.task import Task, fixed_tasks
 from sb3_lander.evaluation.video import Recording, record_extremes
-from sb3_lander.report import evaluation_figures, training_figures
+from sb3_lander.report import evaluation_figures
 from sb3_lander.report.flights import fly, slice_policy
 from sb3_lander.report.pages import Plot, data_url, render, save_plots
+from sb3_lander.report.training_figures import learning_curve, losses, success
 from sb3_lander.runs.files import write_text
 from sb3_lander.runs.training_log import read_log
 
@@ -54,12 +55,7 @@ def report(
         raise FileNotFoundError(f"no folder {out.parent} for the page {out.name}")
     runs = [_about(Path(path), episodes, trust, progress) for path in paths]
     logs = [run["log"] for run in runs]
-    curves = [
-        training_figures.learning_curve(logs, by="steps"),
-        training_figures.learning_curve(logs, by="seconds"),
-        training_figures.success(logs),
-        training_figures.losses(logs),
-    ]
+    curves = [learning_curve(logs, by="steps"), learning_curve(logs, by="seconds"), success(logs), losses(logs)]
     plots = [plot for plot in curves if plot is not None]
     write_text(out, render("report.html", title=", ".join(run["log"].name for run in runs), runs=runs, plots=plots))
     if figures is None:

@@ -77,17 +77,11 @@ class Run:
         for key in ("algo", "env"):
             if not isinstance(args.get(key), str):
                 raise ValueError(f"{inner / 'args.yml'} does not say {key!r}")
+        env_kwargs = dict(args.get("env_kwargs") or config.get("env_kwargs") or {})
+        files = (path / f"{inner.name}.zip", path / "best_model.zip", inner / "vecnormalize.pkl")
+        final, best, statistics = map(_if_file, files)
         return cls(
-            path=path,
-            algo=args["algo"],
-            env_id=args["env"],
-            config=config,
-            args=args,
-            env_kwargs=dict(args.get("env_kwargs") or config.get("env_kwargs") or {}),
-            final_model=_if_file(path / f"{inner.name}.zip"),
-            best_model=_if_file(path / "best_model.zip"),
-            checkpoints=checkpoints(path),
-            vecnormalize=_if_file(inner / "vecnormalize.pkl"),
+            path, args["algo"], args["env"], config, args, env_kwargs, final, best, checkpoints(path), statistics
         )
 
     @classmethod
