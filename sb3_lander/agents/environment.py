@@ -91,10 +91,7 @@ class AgentEnv:
 
 
 def find_spec(env_id: str) -> EnvSpec:
-    """Return what gymnasium's registry has of an environment.
-
-    :raises ValueError: If it is unknown.
-    """
+    """Return what gymnasium's registry has of an environment; a :class:`ValueError` says that it is unknown."""
     register_envs()
     try:
         return gym.spec(env_id)

@@ -101,24 +101,21 @@ def _to_onnx(network: _DeterministicPolicy) -> bytes:
     space = network.policy.observation_space
     example = th.as_tensor(np.stack([space.sample() for _ in range(3)]))
     # Checks of a distribution's arguments depend on their values, which no graph can hold.
-    checks = th.distributions.Distribution._validate_args
-    th.distributions.Distribution.set_default_validate_args(False)
-    with warnings.catch_warnings():
+    distribution = th.distributions.Distribution
+    with warnings.catch_warnings(), contextlib.ExitStack() as stack:
         warnings.simplefilter("ignore")  # torch's exporter warns of its own deprecated calls
-        try:
-            program: Any = th.onnx.export(
-                network,
-                (example,),
-                input_names=["observation"],
-                output_names=["action"],
-                dynamic_shapes={"observation": {0: th.export.Dim("batch")}},
-                dynamo=True,
-                verbose=False,
-            )
-        finally:
-            th.distributions.Distribution.set_default_validate_args(checks)
-    content: bytes = program.model_proto.SerializeToString()
-    return content
+        stack.callback(distribution.set_default_validate_args, distribution._validate_args)
+        distribution.set_default_validate_args(False)
+        program: Any = th.onnx.export(
+            network,
+            (example,),
+            input_names=["observation"],
+            output_names=["action"],
+            dynamic_shapes={"observation": {0: th.export.Dim("batch")}},
+            dynamo=True,
+            verbose=False,
+        )
+    return bytes(program.model_proto.SerializeToString())
 
 
 def _fly(agent: Agent, network: _DeterministicPolicy) -> np.ndarray:

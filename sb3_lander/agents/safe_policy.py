@@ -164,8 +164,7 @@ def _build(policy_class: type[Any], arguments: dict[str, Any], weights: dict[str
             with _Budget(2 * sum(tensor.numel() for tensor in weights.values()) + 2**20):
                 policy: BasePolicy = policy_class(**arguments)
             wanted, given = (
-                {(name, tensor.shape) for name, tensor in part.items()}
-                for part in (policy.state_dict(), weights)
+                {(name, tensor.shape) for name, tensor in part.items()} for part in (policy.state_dict(), weights)
             )
             if differing := sorted({name for name, _ in wanted ^ given}):
                 raise ValueError(f"its weights do not fit its settings: {', '.join(differing[:5])}")

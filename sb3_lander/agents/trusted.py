@@ -13,9 +13,7 @@ from stable_baselines3.common.vec_env import VecEnv, VecNormalize
 
 
 def algorithm_of(settings: Mapping[str, Any]) -> str:
-    """Tell the Zoo's name of the algorithm from a model's settings: a ``.zip`` of SB3 does not name it.
-
-    TD3 with DDPG's settings is DDPG, so it is called ``ddpg``.
+    """Tell the Zoo's name of the algorithm from a model's settings, which do not name it; TD3 with DDPG's is ``ddpg``.
 
     :param settings: What :func:`~sb3_lander.runs.archive.read_settings` returns.
     :raises ValueError: If they are none of the Zoo's algorithms'.

@@ -1,8 +1,7 @@
 """Fixed tasks -> :class:`EvaluationReport`: figures that repeat to the last bit.
 
-The same model and the same tasks give the same report, whatever the number of environments and processes, the
-order of the tasks or the load of the machine; :mod:`sb3_lander.evaluation.rollout` says how. Another CPU model or
-another version of torch may round differently.
+The same model and tasks give the same report, whatever the number of environments and processes, the order of the tasks
+or the load of the machine; :mod:`sb3_lander.evaluation.rollout` says how. Another CPU or torch may round differently.
 """
 
 from __future__ import annotations
@@ -78,7 +77,7 @@ def evaluate(
     for name, number in (("n_envs", n_envs), ("n_processes", n_processes), ("batch_size", batch_size)):
         check_at_least_one(name, number)
     task = _only_environment(tasks)
-    agent = as_agent(model, task, env_wrapper=env_wrapper, vec_normalize=vec_normalize)
+    agent = as_agent(model, task, env_wrapper, vec_normalize)
     spec = find_spec(task.env_id)
     threshold = spec.reward_threshold if success_threshold is None else success_threshold
     if threshold is None:
@@ -104,15 +103,14 @@ def evaluate(
 def as_agent(
     model: Agent | BaseAlgorithm | PolicyPredictor,
     task: Task,
-    *,
-    env_wrapper: EnvWrapper | None = None,
-    vec_normalize: ObsNormalizer | None = None,
+    env_wrapper: EnvWrapper | None,
+    norm: ObsNormalizer | None,
 ) -> Agent:
     """Return the model as an agent for a task's environment, as :func:`evaluate` takes it."""
     if not isinstance(model, Agent):
-        return Agent.of(model, task.env_id, task.env_kwargs, env_wrapper=env_wrapper, vec_normalize=vec_normalize)
+        return Agent.of(model, task.env_id, task.env_kwargs, env_wrapper=env_wrapper, vec_normalize=norm)
     env = AgentEnv(task.env_id, dict(task.env_kwargs), env_wrapper or model.env.wrapper)
-    return replace(model, env=env, vec_normalize=model.vec_normalize if vec_normalize is None else vec_normalize)
+    return replace(model, env=env, vec_normalize=model.vec_normalize if norm is None else norm)
 
 
 def _only_environment(tasks: Sequence[Task]) -> Task:

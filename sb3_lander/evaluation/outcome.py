@@ -69,10 +69,7 @@ class Episode:
 class FlightRecorder(gym.Wrapper[Any, Any, Any, Any]):
     """Keep the account of the current episode; observations, actions and rewards pass unchanged.
 
-    It belongs right around what ``gym.make`` returns, inside every other wrapper, so that it sees the simulator's own
-    rewards and the actions that reach the engines.
-
-    :param env: The environment, as ``gym.make`` returns it.
+    It belongs inside every other wrapper, so that it sees the simulator's rewards and what reaches the engines.
     """
 
     _touchdown: tuple[float, float, float] | None
@@ -113,23 +110,16 @@ class FlightRecorder(gym.Wrapper[Any, Any, Any, Any]):
         return speed, abs(float(body.angle)), abs(float(body.position.x) - (lander.helipad_x1 + lander.helipad_x2) / 2)
 
     def episode(self, seed: int, success_threshold: float, terminated: bool) -> Episode:
-        """Return the account; call it after the last step, before the next reset.
-
-        :param terminated: Whether the outermost wrapper called the episode terminated, not truncated.
-        """
+        """Return the account after the last step; ``terminated`` is what the outermost wrapper said."""
         success, fuel = self._return >= success_threshold, None if self._lander is None else self._fuel
         touchdown = self._touchdown or (None, None, None)
         return Episode(seed, self._return, self._length, success, self._outcome(terminated), fuel, *touchdown)
 
     def _outcome(self, terminated: bool) -> Outcome:
-        """Say how the episode ended.
-
-        The lander has landed if Box2D put its body to sleep, on the pad if both legs then stand between the
-        flags. Else it crashed if its body touched the ground, and left the screen if its centre did.
-        """
         lander = self._lander
         if lander is None or not self._terminated:
             return "terminated" if terminated else "timed_out"
+        # It has landed if Box2D put its body to sleep. Else the body touched the ground, or its centre left the screen.
         if not lander.lander.awake:
             on_pad = all(lander.helipad_x1 <= leg.position.x <= lander.helipad_x2 for leg in lander.legs)
             return "landed_on_pad" if on_pad else "landed_off_pad"

@@ -146,10 +146,8 @@ class EvaluationReport:
         rows += [(outcome.replace("_", " "), f"{count}") for outcome, count in self.outcomes.items()]
         touched = [episode for episode in self.episodes if episode.touchdown_speed is not None]
         if touched:
-            speed, tilt, distance = (
-                median(getattr(episode, f"touchdown_{name}") for episode in touched)
-                for name in ("speed", "tilt", "distance")
-            )
+            parts = ([getattr(e, f"touchdown_{name}") for e in touched] for name in ("speed", "tilt", "distance"))
+            speed, tilt, distance = map(median, parts)
             rows.append(("touchdown", f"{speed:.2f} m/s, tilt {tilt:.3f} rad, {distance:.2f} m off (medians)"))
         title = f"{self.env_id}{kwargs}: {len(self.episodes)} fixed tasks ({seeds}), {kind}"
         return "\n".join([title, *(f"  {name:<15}{value}" for name, value in rows)])

@@ -72,10 +72,7 @@ class Rollout:
 
     @cached_property
     def spaces(self) -> tuple[spaces.Space[Any], spaces.Space[Any]]:
-        """What the policy sees of the environment, wrapped, and how it acts in it.
-
-        :raises ValueError: If the environment cannot be made.
-        """
+        """What the policy sees of the environment, wrapped, and how it acts in it."""
         try:
             env, _ = self._make_env()
         except (gym.error.Error, TypeError, AssertionError) as error:

@@ -87,9 +87,5 @@ def probability_of_improvement(ours: Sequence[float], theirs: Sequence[float], *
 
     Agarwal et al. (2021); the statistic is that of Mann and Whitney, divided by the number of pairs.
     """
-
-    def share(a: np.ndarray, b: np.ndarray, axis: int) -> np.ndarray:
-        difference = np.sign(a[:, :, None] - b[:, None, :])
-        return np.asarray((difference.mean(axis=(1, 2)) + 1.0) / 2.0)
-
-    return _bootstrap([ours, theirs], share, seed)
+    samples = [ours, theirs]
+    return _bootstrap(samples, lambda a, b, axis: (np.sign(a[:, :, None] - b[:, None, :]).mean((1, 2)) + 1) / 2, seed)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
@@ -19,12 +20,9 @@ def add_to_tensorboard(
     """
     from torch.utils.tensorboard.writer import FileWriter
 
-    writer = FileWriter(str(folder))
-    try:
+    with contextlib.closing(FileWriter(str(folder))) as writer:
         for step, scalars, videos in entries:
             writer.add_summary(summary(scalars, videos), step)
-    finally:
-        writer.close()
 
 
 def summary(scalars: Mapping[str, float], videos: Mapping[str, Recording]) -> Any:

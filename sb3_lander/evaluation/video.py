@@ -25,8 +25,6 @@ from sb3_lander.evaluation.report import EvaluationReport
 from sb3_lander.evaluation.rollout import watched
 from sb3_lander.evaluation.task import Task
 
-_GIF_COLOURS = 64
-
 
 @dataclass(frozen=True)
 class Recording:
@@ -84,7 +82,7 @@ def record_episode(
     # The last suffix must stay: ffmpeg chooses the format by it.
     unfinished = path.with_name(f".{path.stem}.unfinished.mp4")
     film = _Film(unfinished, fps or 0.0, max_frames)
-    agent = as_agent(model, task, env_wrapper=env_wrapper, vec_normalize=vec_normalize)
+    agent = as_agent(model, task, env_wrapper, vec_normalize)
     try:
         report = evaluate(
             watched(agent, film.shoot),
@@ -155,7 +153,7 @@ class _Film:
             self.writer = open_writer(str(self.path), (width, height), self.fps, threads=1, ffmpeg_params=opaque)
         self.writer.write_frame(frame)
         if self.n_frames % 2 == 0:
-            self.small.append(Image.fromarray(frame).reduce(2).quantize(_GIF_COLOURS))
+            self.small.append(Image.fromarray(frame).reduce(2).quantize(colors=64))
         self.n_frames += 1
 
     def close(self) -> None:

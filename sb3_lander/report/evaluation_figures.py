@@ -48,8 +48,7 @@ def flights(report: EvaluationReport, flown: Sequence[Flight]) -> Plot:
 
     def draw(axes: Axes) -> None:
         for flight in flown:
-            axes.plot(*flight.ground.T, color="grey", linewidth=0.5, alpha=0.25)
-        for flight in flown:
+            axes.plot(*flight.ground.T, color="grey", linewidth=0.5, alpha=0.25, zorder=1)
             axes.plot(*flight.path.T, color=OUTCOME_COLOURS[flight.episode.outcome], linewidth=0.8, alpha=0.7)
         axes.plot([-2.0, 2.0], [0.0, 0.0], color=mpl.rcParams["text.color"], linewidth=2.5, solid_capstyle="butt")
         for outcome in report.outcomes:

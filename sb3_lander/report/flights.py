@@ -36,8 +36,6 @@ class Flight:
 def fly(agent: Agent, tasks: Sequence[Task]) -> tuple[EvaluationReport, list[Flight]]:
     """Play tasks as :func:`~sb3_lander.evaluation.evaluate` does, and keep the paths.
 
-    :param agent: The agent.
-    :param tasks: Episodes of the lander.
     :return: Its report, and the flights in the order of their seeds.
     :raises ValueError: If the environment is not the lander, or ``evaluate`` refuses the model or a task.
     """

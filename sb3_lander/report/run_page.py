@@ -16,10 +16,10 @@ from sb3_lander.agents.agent import Agent
 from sb3_lander.evaluation.evaluator import evaluate
 from sb3_lander.evaluation.report import EvaluationReport
 from sb3_lander.evaluation.task import Task, fixed_tasks
-from sb3_lander.evaluation.video import Recording, record_extremes
+from sb3_lander.evaluation.video import record_extremes
 from sb3_lander.report import evaluation_figures
 from sb3_lander.report.flights import fly, slice_policy
-from sb3_lander.report.pages import Plot, data_url, render, save_plots
+from sb3_lander.report.pages import Plot, render, save_plots
 from sb3_lander.report.training_figures import learning_curve, losses, success
 from sb3_lander.runs.files import write_text
 from sb3_lander.runs.training_log import read_log
@@ -76,7 +76,7 @@ def _about(path: Path, episodes: int, trust: bool, progress: bool) -> dict[str, 
     report = evaluate(agent, tasks, progress=progress)
     with tempfile.TemporaryDirectory() as folder:
         recordings = record_extremes(agent, report, 1, Path(folder))
-        videos = {name: (data_url(one.path.read_bytes(), "video/mp4"), _told(one)) for name, one in recordings.items()}
+        videos = {name: (one.path.read_bytes(), one.episode) for name, one in recordings.items()}
     system = zipfile.Path(model, "system_info.txt")
     return {
         "folder": path.name,
@@ -101,8 +101,3 @@ def _lander_plots(agent: Agent, report: EvaluationReport, tasks: Sequence[Task])
     if has_slices:
         found.append(evaluation_figures.slices(slice_policy(agent, others=_DESCENT), "upright and falling"))
     return [plot for plot in found if plot is not None]
-
-
-def _told(video: Recording) -> str:
-    episode, outcome = video.episode, video.episode.outcome.replace("_", " ")
-    return f"task {episode.seed}: {outcome} after {episode.length} steps, return {episode.episode_return:.1f}"

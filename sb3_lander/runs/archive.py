@@ -82,15 +82,10 @@ def read_weights(path: str | Path) -> dict[str, th.Tensor]:
         if not isinstance(weights, dict):
             raise ValueError(f"its weights are a {type(weights).__name__}, not a mapping")
         for name, tensor in weights.items():
-            if not isinstance(name, str) or not _is_plain(tensor):
+            dense = isinstance(tensor, th.Tensor) and tensor.layout == th.strided and not tensor.is_quantized
+            if not isinstance(name, str) or not dense or tensor.device.type != "cpu":
                 raise ValueError(f"its weight {name!r:.80} is not a dense tensor")
         return dict(weights)
-
-
-def _is_plain(tensor: object) -> bool:
-    if not isinstance(tensor, th.Tensor):
-        return False
-    return tensor.layout == th.strided and tensor.device.type == "cpu" and not tensor.is_quantized
 
 
 @contextmanager

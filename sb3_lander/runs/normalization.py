@@ -19,10 +19,8 @@ def beside(model: Path) -> Path:
 
 
 def save(statistics: VecNormalize, path: Path) -> None:
-    """Write what normalises observations; what normalises rewards belongs to a training only.
+    """Write what normalises observations as plain arrays, a ``.npz``; only a training normalises rewards.
 
-    :param statistics: Of the training.
-    :param path: A NumPy archive of plain arrays.
     :raises OSError: See :func:`~sb3_lander.runs.files.write_whole`.
     """
     arrays: dict[str, Any] = {"clip_obs": statistics.clip_obs, "epsilon": statistics.epsilon}
@@ -34,7 +32,6 @@ def save(statistics: VecNormalize, path: Path) -> None:
 def load(path: Path, venv: VecEnv) -> VecNormalize:
     """Read what :func:`save` wrote, frozen. Nothing is unpickled.
 
-    :param path: The file.
     :param venv: Environments as the model sees them.
     :raises ValueError: If the file is damaged, or is of other observations.
     """
@@ -51,9 +48,8 @@ def load(path: Path, venv: VecEnv) -> VecNormalize:
         if sorted(found) != keys:
             raise ValueError(f"it is of the observations {keys}, the environment shows {sorted(found)}")
         for key, moments in found.items():
-            mean, var = arrays[f"mean/{key}"], arrays[f"var/{key}"]
-            if mean.shape != moments.mean.shape or var.shape != mean.shape:
-                wanted = moments.mean.shape
+            mean, var, wanted = arrays[f"mean/{key}"], arrays[f"var/{key}"], moments.mean.shape
+            if not mean.shape == var.shape == wanted:
                 raise ValueError(f"its observations have the shape {mean.shape}, the environment's {wanted}")
             moments.mean, moments.var, moments.count = mean, var, float(arrays[f"count/{key}"])
     # numpy's readers fail in any way on a damaged file.
@@ -64,7 +60,5 @@ def load(path: Path, venv: VecEnv) -> VecNormalize:
 
 def _moments(statistics: VecNormalize) -> dict[str, RunningMeanStd]:
     """Return the moments by the observation's key, which is ``""`` where the observation has no keys."""
-    if not statistics.norm_obs:
-        return {}
-    moments = statistics.obs_rms
+    moments: Any = statistics.obs_rms if statistics.norm_obs else {}
     return dict(moments) if isinstance(moments, dict) else {"": moments}

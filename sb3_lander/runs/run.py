@@ -77,12 +77,10 @@ class Run:
         for key in ("algo", "env"):
             if not isinstance(args.get(key), str):
                 raise ValueError(f"{inner / 'args.yml'} does not say {key!r}")
-        env_kwargs = dict(args.get("env_kwargs") or config.get("env_kwargs") or {})
+        kwargs = dict(args.get("env_kwargs") or config.get("env_kwargs") or {})
         files = (path / f"{inner.name}.zip", path / "best_model.zip", inner / "vecnormalize.pkl")
         final, best, statistics = map(_if_file, files)
-        return cls(
-            path, args["algo"], args["env"], config, args, env_kwargs, final, best, checkpoints(path), statistics
-        )
+        return cls(path, args["algo"], args["env"], config, args, kwargs, final, best, checkpoints(path), statistics)
 
     @classmethod
     def of(cls, path: str | Path) -> Run | None:

@@ -29,8 +29,7 @@ def save_vecnormalize(model: BaseAlgorithm, path: str | Path) -> bool:
     :raises OSError: See :func:`~sb3_lander.runs.files.write_whole`.
     """
     statistics = model.get_vec_normalize_env()
-    if statistics is None:
-        return False
-    # As VecNormalize.save does, which takes no open file.
-    write_whole(path, lambda file: pickle.dump(statistics, file))
-    return True
+    if statistics is not None:
+        # As VecNormalize.save does, which takes no open file.
+        write_whole(path, lambda file: pickle.dump(statistics, file))
+    return statistics is not None

@@ -50,7 +50,6 @@ class TrainingLog:
 def read_log(run: Run, *, started: float | None = None, success_threshold: float = 200.0) -> TrainingLog:
     """Read what a run wrote down; what it did not write is None.
 
-    :param run: The run.
     :param started: When its training began, in seconds since the epoch, to find its TensorBoard log.
     :param success_threshold: The return that counts as a success.
     """
