@@ -42,7 +42,7 @@ class Agent:
     :param step: Environment steps that had been taken when it was saved.
     :param model: Its ``.zip``; None if it was not loaded.
     :param statistics: The file of :attr:`vec_normalize`.
-    :param borrowed: Whether the statistics are the run's latest, as the Zoo's ``enjoy`` takes them, not the model's own.
+    :param borrowed: Whether the statistics are the run's latest, as the Zoo's ``enjoy`` takes them, not its own.
     :param run: The run that it belongs to.
     :param started: When its training began, in seconds since the epoch; None if unknown.
     """

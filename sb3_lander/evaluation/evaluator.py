@@ -92,7 +92,7 @@ def evaluate(
     seeds = sorted(task.seed for task in tasks)
     with contextlib.ExitStack() as stack:
         if executor is None and n_processes == 1:
-            played = rollout.play(seeds)
+            played: Iterator[Episode] = stack.enter_context(contextlib.closing(rollout.play(seeds)))
         else:
             executor = executor or stack.enter_context(ProcessExecutor(n_processes))
             played = _play_on(executor, getattr(executor, "workers", n_processes) or 1, rollout, seeds)
@@ -130,7 +130,7 @@ def _only_environment(tasks: Sequence[Task]) -> Task:
 
 def _check_spaces(model: object, rollout: Rollout) -> None:
     """Compare what the model was built for with what it will meet."""
-    env_id, (shown, taken) = rollout.env_spec.id, rollout.spaces
+    env_id, (shown, taken) = rollout.env_spec.id, rollout.env_spaces
     if rollout.normalizer is not None and not hasattr(rollout.normalizer, "normalize_obs"):
         raise ValueError(f"vec_normalize must be a VecNormalize, got {rollout.normalizer!r}")
     # Bounds of observations have moved between gymnasium's releases without any effect on a model.

@@ -9,7 +9,7 @@ the numbers of rows and of threads: so ``predict`` always gets the same number o
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from functools import cached_property
@@ -71,7 +71,7 @@ class Rollout:
     batch_size: int = 32
 
     @cached_property
-    def spaces(self) -> tuple[spaces.Space[Any], spaces.Space[Any]]:
+    def env_spaces(self) -> tuple[spaces.Space[Any], spaces.Space[Any]]:
         """What the policy sees of the environment, wrapped, and how it acts in it."""
         try:
             env, _ = self._make_env()
@@ -84,9 +84,9 @@ class Rollout:
         recorder = FlightRecorder(gym.make(self.env_spec, disable_env_checker=True, **self.env_kwargs))
         return (recorder if self.env_wrapper is None else self.env_wrapper(recorder)), recorder
 
-    def play(self, seeds: Iterable[int]) -> Iterator[Episode]:
+    def play(self, seeds: Iterable[int]) -> Generator[Episode, None, None]:
         """Play one episode per seed and yield each as it ends; a free place takes the next seed at once."""
-        queue, groups, space = iter(seeds), [], self.spaces[0]
+        queue, groups, space = iter(seeds), [], self.env_spaces[0]
         with _one_thread_and_own_random_numbers():
             for first in range(0, self.n_envs, self.batch_size):
                 nothing = list(iterate(space, create_empty_array(space, self.batch_size)))
@@ -111,8 +111,8 @@ class Rollout:
         group.envs[row] = (env, recorder, seed)
 
     def _predict(self, rows: Sequence[Any], state: Any, episode_starts: np.ndarray) -> tuple[np.ndarray, Any]:
-        batch: Any = create_empty_array(self.spaces[0], len(rows))
-        observations: Any = concatenate(self.spaces[0], rows, batch)
+        batch: Any = create_empty_array(self.env_spaces[0], len(rows))
+        observations: Any = concatenate(self.env_spaces[0], rows, batch)
         if self.normalizer is not None:
             observations = self.normalizer.normalize_obs(observations)
         return self.predictor.predict(
@@ -145,8 +145,8 @@ class Rollout:
 
     def _rows_agree(self) -> bool:
         """Try whether an observation gets the same action, to the last bit, in every row, twice in a row."""
-        self.spaces[0].seed(0)
-        rows = [self.spaces[0].sample() for _ in range(self.batch_size)]
+        self.env_spaces[0].seed(0)
+        rows = [self.env_spaces[0].sample() for _ in range(self.batch_size)]
         starts = np.ones(self.batch_size, dtype=bool)
         found = set()
         for shift in range(self.batch_size):
