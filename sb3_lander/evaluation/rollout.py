@@ -4,7 +4,7 @@ Three things could leak from one episode into another, and the lander is chaotic
 What an environment keeps over a reset: so every task gets a fresh instance. The random numbers of a stochastic policy:
 so its episodes are played one after another, each from its own seed. The rounding of float32 products, which depends on
 the numbers of rows and of threads: so ``predict`` always gets the same number of rows, on one thread, after
-:meth:`Rollout.settled` has tried that a row's place does not matter. Unused rows hold an old observation.
+:meth:`Rollout.settled` has tried that a row's place does not matter. Unused rows hold any observation.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ import numpy as np
 import torch as th
 from gymnasium import spaces
 from gymnasium.envs.registration import EnvSpec
-from gymnasium.vector.utils import concatenate, create_empty_array, iterate
+from gymnasium.vector.utils import concatenate, create_empty_array
 from stable_baselines3.common.type_aliases import PolicyPredictor
 
 from sb3_lander.agents.agent import Agent, ObsNormalizer
@@ -86,11 +86,11 @@ class Rollout:
 
     def play(self, seeds: Iterable[int]) -> Generator[Episode, None, None]:
         """Play one episode per seed and yield each as it ends; a free place takes the next seed at once."""
-        queue, groups, space = iter(seeds), [], self.env_spaces[0]
+        queue, groups, (space, _) = iter(seeds), [], self.env_spaces
+        space.seed(0)
         with _one_thread_and_own_random_numbers():
             for first in range(0, self.n_envs, self.batch_size):
-                nothing = list(iterate(space, create_empty_array(space, self.batch_size)))
-                group = _Group(nothing, np.ones(self.batch_size, dtype=bool))
+                group = _Group([space.sample()] * self.batch_size, np.ones(self.batch_size, dtype=bool))
                 for row in range(min(self.batch_size, self.n_envs - first)):
                     self._start(group, row, queue)
                 groups.append(group)
