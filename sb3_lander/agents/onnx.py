@@ -40,8 +40,7 @@ def export(agent: Agent, file: str | Path) -> float:
     :raises FileNotFoundError: If the file's folder does not exist.
     :raises ValueError: If the policy has a state, sees several observations at a time, or the file acts otherwise.
     """
-    missing = [name for name in _NEEDED if importlib.util.find_spec(name) is None]
-    if missing:
+    if missing := [name for name in _NEEDED if importlib.util.find_spec(name) is None]:
         raise ImportError(f'ONNX needs {", ".join(missing)}: pip install "sb3-lander[onnx]"')
     file = Path(file)
     if not file.parent.is_dir():

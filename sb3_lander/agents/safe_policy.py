@@ -126,8 +126,7 @@ def _spaces(settings: Mapping[str, Any], make_env: Callable[[], gym.Env[Any, Any
 
 def _space(key: str, printed: Any) -> spaces.Space[Any]:
     kind = str(printed.get(":type:")) if isinstance(printed, dict) else repr(printed)
-    known = _SPACE.fullmatch(kind)
-    if known is None:
+    if (known := _SPACE.fullmatch(kind)) is None:
         raise UntrustedError(f"its {key} {kind:.80} can be had by unpickling only, Box and Discrete are read without")
     if known[1] == "discrete.Discrete":
         return spaces.Discrete(int(printed["n"]), start=int(printed.get("start", 0)))

@@ -144,8 +144,7 @@ class EvaluationReport:
         if self.mean_fuel is not None:
             rows.append(("fuel", f"{self.mean_fuel:.1f} of the return"))
         rows += [(outcome.replace("_", " "), f"{count}") for outcome, count in self.outcomes.items()]
-        touched = [episode for episode in self.episodes if episode.touchdown_speed is not None]
-        if touched:
+        if touched := [episode for episode in self.episodes if episode.touchdown_speed is not None]:
             parts = ([getattr(e, f"touchdown_{name}") for e in touched] for name in ("speed", "tilt", "distance"))
             speed, tilt, distance = map(median, parts)
             rows.append(("touchdown", f"{speed:.2f} m/s, tilt {tilt:.3f} rad, {distance:.2f} m off (medians)"))

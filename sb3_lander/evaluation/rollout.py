@@ -99,8 +99,7 @@ class Rollout:
                     yield from self._step(group, queue)
 
     def _start(self, group: _Group, row: int, seeds: Iterator[int]) -> None:
-        seed = next(seeds, None)
-        if seed is None:
+        if (seed := next(seeds, None)) is None:
             return
         env, recorder = self._make_env()
         if not self.deterministic:

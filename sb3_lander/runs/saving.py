@@ -16,8 +16,7 @@ def save_model(model: BaseAlgorithm, path: str | Path) -> None:
 
     :raises OSError: See :func:`~sb3_lander.runs.files.write_whole`.
     """
-    statistics = model.get_vec_normalize_env()
-    if statistics is not None:
+    if (statistics := model.get_vec_normalize_env()) is not None:
         normalization.save(statistics, normalization.beside(Path(path)))
     write_whole(path, model.save)
 
@@ -28,8 +27,7 @@ def save_vecnormalize(model: BaseAlgorithm, path: str | Path) -> bool:
     :return: Whether there are any.
     :raises OSError: See :func:`~sb3_lander.runs.files.write_whole`.
     """
-    statistics = model.get_vec_normalize_env()
-    if statistics is not None:
+    if (statistics := model.get_vec_normalize_env()) is not None:
         # As VecNormalize.save does, which takes no open file.
         write_whole(path, lambda file: pickle.dump(statistics, file))
     return statistics is not None
