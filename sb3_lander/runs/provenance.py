@@ -9,8 +9,6 @@ from typing import Any
 
 from sb3_lander.envs.cores import usable_cores
 
-__all__ = ["machine"]
-
 _PACKAGES = ("sb3-lander", "stable-baselines3", "sb3-contrib", "rl-zoo3", "gymnasium", "torch", "numpy", "envpool")
 
 
