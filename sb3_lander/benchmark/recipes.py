@@ -11,8 +11,6 @@ import yaml
 
 from sb3_lander.runs.entries import default_config
 
-__all__ = ["Measurement", "Recipe"]
-
 
 @dataclass(frozen=True)
 class Recipe:

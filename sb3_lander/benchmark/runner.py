@@ -25,18 +25,6 @@ from sb3_lander.parallel import run as run_items
 from sb3_lander.runs.files import write_text
 from sb3_lander.runs.provenance import machine
 
-__all__ = [
-    "load_recipes",
-    "markdown",
-    "run",
-    "runs_of",
-    "solving_cells",
-    "summary",
-    "table",
-    "thousands",
-    "to_target",
-]
-
 
 def load_recipes(specifications: Sequence[str]) -> list[Recipe]:
     """Make recipes from the command line.

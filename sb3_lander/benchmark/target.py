@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-__all__ = ["Target"]
-
 
 class Target:
     """Notes when a training reaches a mean return to stay.

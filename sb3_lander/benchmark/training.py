@@ -28,8 +28,6 @@ from sb3_lander.parallel.executors import shares_cores
 from sb3_lander.zoo import register
 from sb3_lander.zoo.manager import LanderExperimentManager
 
-__all__ = ["SCREENINGS", "SOLVING_TASKS", "train", "train_trial"]
-
 SOLVING_TASKS = 100
 """Fixed tasks whose mean return decides whether a target is reached."""
 

@@ -10,8 +10,6 @@ import ast
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
-__all__ = ["Command", "key_value"]
-
 
 class Command(NamedTuple):
     """One command."""

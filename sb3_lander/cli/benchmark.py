@@ -7,8 +7,6 @@ from pathlib import Path
 
 from sb3_lander.cli import Command
 
-__all__ = ["COMMANDS"]
-
 
 def _add_arguments(parser: argparse.ArgumentParser) -> None:
     add = parser.add_argument

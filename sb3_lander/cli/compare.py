@@ -9,8 +9,6 @@ from pathlib import Path
 from sb3_lander.cli import Command
 from sb3_lander.cli.report import add_page_arguments
 
-__all__ = ["COMMANDS"]
-
 
 def _add_arguments(parser: argparse.ArgumentParser) -> None:
     what = "a benchmark's JSON, a run folder of the RL Zoo, or a folder of runs that are one configuration's seeds"

@@ -12,8 +12,6 @@ from sb3_lander.cli import Command, key_value
 if TYPE_CHECKING:
     from sb3_lander.agents.agent import Agent
 
-__all__ = ["COMMANDS"]
-
 
 def _add_arguments(parser: argparse.ArgumentParser) -> None:
     add = parser.add_argument

@@ -13,8 +13,6 @@ from sb3_lander.cli import Command, key_value
 if TYPE_CHECKING:
     from sb3_lander.evaluation.output import Evaluated
 
-__all__ = ["COMMANDS", "add_model_arguments"]
-
 _SEVERAL_PROCESSES_FROM = 300
 """Tasks from which starting processes takes less time than it saves."""
 

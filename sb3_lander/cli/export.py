@@ -8,8 +8,6 @@ from pathlib import Path
 from sb3_lander.cli import Command
 from sb3_lander.cli.evaluate import add_model_arguments
 
-__all__ = ["COMMANDS"]
-
 
 def _add_arguments(parser: argparse.ArgumentParser) -> None:
     add_model_arguments(parser)

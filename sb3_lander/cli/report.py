@@ -8,8 +8,6 @@ from pathlib import Path
 
 from sb3_lander.cli import Command
 
-__all__ = ["COMMANDS", "add_page_arguments"]
-
 
 def add_page_arguments(parser: argparse.ArgumentParser, page: str) -> None:
     """Declare the arguments of commands that write a page.

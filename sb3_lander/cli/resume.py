@@ -7,8 +7,6 @@ from pathlib import Path
 
 from sb3_lander.cli import Command
 
-__all__ = ["COMMANDS"]
-
 
 def _add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("path", type=Path, metavar="RUN", help="a run folder of the RL Zoo, e.g. logs/ppo/..._1")

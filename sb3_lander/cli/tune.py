@@ -14,8 +14,6 @@ if TYPE_CHECKING:
 
     from sb3_lander.tuning.search import Search
 
-__all__ = ["COMMANDS"]
-
 _CLUSTER = "train on a Dask cluster: its scheduler's address, or --scheduler-file"
 
 
@@ -148,8 +146,6 @@ def _show(arguments: argparse.Namespace) -> None:
 
 COMMANDS = {
     "tune": Command(
-        "Search hyperparameters with Optuna: several seeds a trial, side by side or on a cluster.",
-        _add_arguments,
-        _run,
+        "Search hyperparameters with Optuna: several seeds a trial, side by side or on a cluster.", _add_arguments, _run
     )
 }

@@ -11,8 +11,6 @@ from pathlib import Path
 
 from sb3_lander.cli import Command
 
-__all__ = ["COMMANDS"]
-
 _ZOO_COMMANDS = ("train", "enjoy", "record_video")
 """Those that make environments; the Zoo's others read files."""
 

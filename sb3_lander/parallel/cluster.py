@@ -21,8 +21,6 @@ from sb3_lander.envs.cores import usable_cores
 from sb3_lander.parallel.executors import ProcessExecutor
 from sb3_lander.runs.provenance import machine
 
-__all__ = ["ClusterError", "ClusterExecutor", "open_executor"]
-
 _POLL = 1.0
 """Seconds between two tries, or two looks at whether an item is still wanted."""
 

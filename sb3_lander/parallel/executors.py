@@ -39,8 +39,6 @@ from typing import Any, TypeVar
 from sb3_lander.envs.cores import usable_cores
 from sb3_lander.envs.processes import take_opencv_off_path
 
-__all__ = ["ProcessExecutor", "run", "shares_cores"]
-
 ATTEMPTS = 4
 """Times that an item is begun whose process is killed; Dask's ``allowed-failures`` gives as many."""
 

@@ -12,34 +12,28 @@ from matplotlib.figure import Figure
 from optuna.trial import TrialState
 
 from sb3_lander.tuning.search import Search
-from sb3_lander.tuning.study import quiet
+from sb3_lander.tuning.study import counts, quiet
 
-__all__ = ["draw", "table"]
-
-_SHOWN = 10
-"""Trials in the table."""
-
+_SHOWN = 10  # trials in the table
 _PICTURES = ("optimization_history", "param_importances", "slice")
 
 
 def table(study: optuna.Study, search: Search) -> str:
     """Return what the study searches, how far it is, and its best trials."""
     trials = study.get_trials(deepcopy=False)
-    states = [trial.state.name.lower() for trial in trials]
-    counts = ", ".join(f"{states.count(state)} {state}" for state in dict.fromkeys(states)) or "no trials"
     budget = f"{search.budget:,} steps" if search.budget else "the entry's steps"
     lines = [
         f"study {study.study_name}: {search.algo} on {search.env_id}, {search.objective}",
         f"{search.seeds} seeds a trial, {budget} each",
-        f"{len(trials)} trials: {counts}",
+        f"{len(trials)} trials: {counts(study)}",
     ]
     for trial in search.ranked(study)[:_SHOWN]:
         parameters = " ".join(f"{name}={_short(value)}" for name, value in trial.params.items())
         lines.append(f"{trial.value or 0.0:9.2f}  trial {trial.number:<4} {parameters}")
     faults = [trial for trial in trials if "fault" in trial.user_attrs]
     if faults:
-        last = faults[-1]
-        lines.append(f"{len(faults)} trials did not work, as trial {last.number}: {last.user_attrs['fault']}")
+        fault = faults[-1].user_attrs["fault"]
+        lines.append(f"{len(faults)} trials did not work, as trial {faults[-1].number}: {fault}")
     return "\n".join(lines)
 
 

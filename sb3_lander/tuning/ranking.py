@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from concurrent.futures import Executor
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import datetime, timezone
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import optuna
 import yaml
@@ -16,55 +16,42 @@ from sb3_lander.benchmark import runner as benchmark
 from sb3_lander.benchmark.recipes import Recipe
 from sb3_lander.evaluation.statistics import Interval, iqm, mean, median
 from sb3_lander.tuning.search import Search
+from sb3_lander.tuning.study import counts
 
-__all__ = ["Candidate", "candidates", "rerun", "winner_yaml"]
-
-BASE = "entry"
-"""How the entry around which was searched is called among the candidates."""
-
-_FIRST_TASK = 2_000_000
-"""First seed of the tasks of the second look: neither a search's nor a benchmark's."""
+_BASE = "entry"  # how the entry around which was searched is called among the candidates
+_FIRST_TASK = 2_000_000  # first seed of the second look's tasks: neither a search's nor a benchmark's
 
 
-@dataclass(frozen=True)
-class Candidate:
-    """One recipe on its second look."""
+class Candidate(NamedTuple):
+    """One recipe on its second look.
+
+    :param recipe: The entry with the trial's changes.
+    :param trial: The trial; None for the entry around which was searched.
+    :param figure: The interquartile mean of the returns over fresh seeds, or the median of the seconds.
+    :param success_rate: The share of tasks solved, where returns were measured.
+    """
 
     recipe: Recipe
-    """The entry with the trial's changes."""
-
     trial: optuna.trial.FrozenTrial | None
-    """The trial; None for the entry around which was searched."""
-
-    scores: tuple[float, ...]
-    """The objective, for each fresh seed."""
-
     figure: Interval
-    """The interquartile mean of the returns over seeds, or the median of the seconds."""
-
     success_rate: Interval | None
-    """The share of tasks solved, where returns were measured."""
 
 
-def candidates(study: optuna.Study, search: Search, count: int) -> list[tuple[Recipe, optuna.trial.FrozenTrial | None]]:
-    """Return the recipes of the best trials with different parameters, best first, and then the entry itself.
-
-    :raises ValueError: If no trial is complete, or ``count`` is below 1.
-    """
+def _recipes(study: optuna.Study, search: Search, count: int) -> list[tuple[Recipe, optuna.trial.FrozenTrial | None]]:
+    """Return the recipes of the best trials with different parameters, best first, and then the entry itself."""
     if count < 1:
         raise ValueError(f"candidates={count} must be at least 1")
-    ranked = search.ranked(study)
-    if not ranked:
-        raise ValueError(f"study {study.study_name!r} has no complete trial yet")
     best: dict[str, optuna.trial.FrozenTrial] = {}
-    for trial in ranked:
+    for trial in search.ranked(study):
         best.setdefault(repr(sorted(trial.params.items())), trial)
+    if not best:
+        raise ValueError(f"study {study.study_name!r} has no complete trial yet")
     space = search.search_space()
     found: list[tuple[Recipe, optuna.trial.FrozenTrial | None]] = []
     for trial in list(best.values())[:count]:
         changes = space.suggest(optuna.trial.FixedTrial(trial.params, number=trial.number))
         found.append((search.recipe(f"trial {trial.number}", changes), trial))
-    return [*found, (search.recipe(BASE, {}), None)]
+    return [*found, (search.recipe(_BASE, {}), None)]
 
 
 def rerun(
@@ -74,13 +61,13 @@ def rerun(
 
     :param study: The study.
     :param search: What it searches.
-    :param count: How many trials.
+    :param count: How many trials, with different parameters.
     :param seeds: Training seeds that no trial had.
     :param out: JSON file of the trainings; an unfinished one is continued.
     :param executor: As :func:`sb3_lander.benchmark.run`.
-    :raises ValueError: If there is no complete trial.
+    :raises ValueError: If there is no complete trial, or ``count`` is below 1.
     """
-    chosen = candidates(study, search, count)
+    chosen = _recipes(study, search, count)
     # Whatever the search looked at to be quick, this decides.
     measurement = replace(search.measurement(), evaluate_on="gymnasium")
     if measurement.final_episodes:
@@ -88,12 +75,11 @@ def rerun(
     results = benchmark.run([recipe for recipe, _ in chosen], seeds, measurement, out, executor=executor)
     found = []
     for recipe, trial in chosen:
-        trainings = [run for run in results["runs"] if run["recipe"] == recipe.name and run["seed"] in seeds]
-        scores = [search.score(training) for training in trainings]
+        trainings = [run for run in benchmark.runs_of(results, recipe.name) if run["seed"] in seeds]
         finals = [training["final"] for training in trainings if training["final"]]
+        figure = (iqm if search.objective == "return" else median)([search.score(training) for training in trainings])
         rate = mean([final["success_rate"] for final in finals]) if finals else None
-        figure = iqm(scores) if search.objective == "return" else median(scores)
-        found.append(Candidate(recipe, trial, tuple(scores), figure, rate))
+        found.append(Candidate(recipe, trial, figure, rate))
     return sorted(found, key=lambda c: c.figure.value, reverse=search.is_maximized)
 
 
@@ -112,22 +98,18 @@ def winner_yaml(
     winner: Candidate, study: optuna.Study, search: Search, seeds: Sequence[int], machine: Mapping[str, Any]
 ) -> str:
     """Return the winner as a hyperparameter file that ``--conf-file`` takes, with where it comes from."""
-    states = [trial.state.name.lower() for trial in study.get_trials(deepcopy=False)]
-    counts = ", ".join(f"{states.count(state)} {state}" for state in ("complete", "pruned", "fail") if state in states)
-    statistic = (
-        "interquartile mean of the return" if search.objective == "return" else f"median seconds to {search.target:g}"
-    )
+    solving = f"median seconds to {search.target:g}"
+    statistic = "interquartile mean of the return" if search.objective == "return" else solving
     where = "" if search.evaluate_on == "gymnasium" else f" on {search.evaluate_on}"
     origin = "the entry that the search started from" if winner.trial is None else f"trial {winner.trial.number}"
     versions = ", ".join(f"{name} {version}" for name, version in machine["versions"].items() if version)
     made = f"{datetime.now(timezone.utc):%Y-%m-%d} by `python -m sb3_lander tune top`"
-    lines = [
-        f"{search.algo} for {search.env_id}, in the RL Zoo's format.",
-        "",
-        f"Provenance: {origin} of study {study.study_name!r} ({counts} trials, {search.seeds} seeds each,",
-        f"objective {search.objective}{where}). Judged on the fresh seeds {min(seeds)} to {max(seeds)}:",
-        f"{statistic} {winner.figure} (95% interval over seeds).",
-        f"Made {made} with python {machine['python']}, {versions}.",
-    ]
     entry = yaml.safe_dump({search.env_id: winner.recipe.entry(search.env_id)}, sort_keys=False)
-    return "\n".join(f"# {line}".rstrip() for line in lines) + "\n\n" + entry
+    return f"""# {search.algo} for {search.env_id}, in the RL Zoo's format.
+#
+# Provenance: {origin} of study {study.study_name!r} ({counts(study)} trials, {search.seeds} seeds each,
+# objective {search.objective}{where}). Judged on the fresh seeds {min(seeds)} to {max(seeds)}:
+# {statistic} {winner.figure} (95% interval over seeds).
+# Made {made} with python {machine["python"]}, {versions}.
+
+{entry}"""

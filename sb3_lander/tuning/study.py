@@ -6,8 +6,10 @@ import contextlib
 import json
 import warnings
 import zlib
+from collections import Counter
 from collections.abc import Callable, Iterator
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
+from typing import NamedTuple
 
 import numpy as np
 import optuna
@@ -15,8 +17,6 @@ from optuna.storages import BaseStorage
 from optuna.trial import FrozenTrial, TrialState
 
 from sb3_lander.tuning.search import OBJECTIVES, Search
-
-__all__ = ["ERROR", "PRUNERS", "SAMPLERS", "Progress", "open_study", "quiet", "trial_seeds"]
 
 SAMPLERS: dict[str, Callable[[int], optuna.samplers.BaseSampler]] = {
     # Running trials count as bad ones, so that workers do not all try the same.
@@ -77,36 +77,37 @@ def open_study(storage: BaseStorage, name: str, search: Search | None = None) ->
     found = Search(**study.user_attrs[_SEARCH])
     # As the storage gives it back.
     wanted = {} if search is None else json.loads(json.dumps(asdict(search)))
-    differing = [
-        f"{key} {getattr(found, key)!r:.60}, not {value!r:.60}"
-        for key, value in wanted.items()
-        if value != getattr(found, key)
-    ]
+    both = [(key, getattr(found, key), value) for key, value in wanted.items()]
+    differing = [f"{key} {theirs!r:.60}, not {ours!r:.60}" for key, theirs, ours in both if theirs != ours]
     if differing:
         raise ValueError(f"study {name!r} is another search: its {'; its '.join(differing)}: choose another --study")
     return study, found
 
 
-@dataclass(frozen=True)
-class Progress:
-    """How far a study is."""
+def counts(study: optuna.Study) -> str:
+    """Return how many trials are in which state, in words."""
+    states = Counter(trial.state.name.lower() for trial in study.get_trials(deepcopy=False))
+    return ", ".join(f"{number} {state}" for state, number in states.items()) or "no trials"
+
+
+class Progress(NamedTuple):
+    """How far a study is.
+
+    :param complete: Trials that were trained to the end.
+    :param pruned: Trials that were given up early, by the pruner or because their hyperparameters do not work.
+    :param failed: Trials that ended by an error, which is in their user attributes.
+    :param running: Trials under way.
+    """
 
     complete: int
-    """Trials that were trained to the end."""
-
     pruned: int
-    """Trials that were given up early, by the pruner or because their hyperparameters do not work."""
-
     failed: int
-    """Trials that ended by an error, which is in their user attributes."""
-
     running: int
-    """Trials under way."""
 
     @property
     def total(self) -> int:
         """Trials that were begun."""
-        return self.complete + self.pruned + self.failed + self.running
+        return sum(self)
 
     @classmethod
     def of(cls, trials: list[FrozenTrial]) -> Progress:

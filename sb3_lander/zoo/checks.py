@@ -16,8 +16,6 @@ from typing import Any
 from gymnasium import spaces
 from stable_baselines3.common.base_class import BaseAlgorithm
 
-__all__ = ["build_policy", "check", "policy_class"]
-
 _ZOO_KEYS = {"n_timesteps", "n_envs", "policy", "policy_kwargs", "normalize", "frame_stack", "env_kwargs"} | {
     "env_wrapper",
     "vec_env_wrapper",
@@ -125,13 +123,7 @@ def _matches(value: Any, hint: Any) -> bool:
 
 def _describe(hint: Any) -> str:
     options = typing.get_args(hint) if typing.get_origin(hint) in (typing.Union, types.UnionType) else (hint,)
-    names = {
-        int: "a whole number",
-        float: "a number",
-        bool: "true or false",
-        str: "a string",
-        types.NoneType: "null",
-    }
+    names = {int: "a whole number", float: "a number", bool: "true or false", str: "a string", types.NoneType: "null"}
     return " or ".join(names.get(option, str(option)) for option in options)
 
 
@@ -153,10 +145,7 @@ def policy_class(name: str, algo_class: type[BaseAlgorithm]) -> type:
 
 
 def build_policy(
-    entry: Mapping[str, Any],
-    policy_class: type,
-    observation_space: spaces.Space[Any],
-    action_space: spaces.Space[Any],
+    entry: Mapping[str, Any], policy_class: type, observation_space: spaces.Space[Any], action_space: spaces.Space[Any]
 ) -> None:
     """Construct the entry's policy once and drop it, so that wrong ``policy_kwargs`` show before the run.
 

@@ -13,9 +13,6 @@ from types import ModuleType
 from typing import Any
 
 from sb3_lander.envs.registration import ENV_IDS, register_envs, use_dummy_display_if_headless
-from sb3_lander.runs.entries import default_config
-
-__all__ = ["default_config", "register"]
 
 _EXP_MANAGER = "rl_zoo3.exp_manager"
 

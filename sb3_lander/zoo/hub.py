@@ -8,8 +8,6 @@ import sys
 from collections.abc import Sequence
 from typing import Any
 
-__all__ = ["push_to_hub"]
-
 
 def push_to_hub(arguments: Sequence[str]) -> None:
     """Run ``python -m rl_zoo3.push_to_hub``.

@@ -32,8 +32,6 @@ from sb3_lander.runs.files import write_whole
 from sb3_lander.runs.saving import save_model, save_vecnormalize
 from sb3_lander.zoo import checks
 
-__all__ = ["LanderExperimentManager"]
-
 
 class LanderExperimentManager(ExperimentManager):
     """The Zoo's ``ExperimentManager`` with this package's files, which finds mistakes before they cost a run.

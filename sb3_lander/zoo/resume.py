@@ -32,8 +32,6 @@ from sb3_lander.runs.run import Checkpoint, Run
 from sb3_lander.zoo.hook import register
 from sb3_lander.zoo.manager import LanderExperimentManager
 
-__all__ = ["newest_checkpoint", "resume"]
-
 _ARGUMENTS = {
     "n_timesteps": "n_timesteps",
     "eval_freq": "eval_freq",
