@@ -82,7 +82,7 @@ def run(
     # Imported here, since it loads the Zoo, which whoever only reads results need not wait for.
     from sb3_lander.benchmark.training import train
 
-    results = _resume(recipes, measurement, out)
+    results = _results(recipes, measurement, out)
     done = {(r["recipe"], r["seed"]) for r in results["runs"]}
     todo = [(r, seed, measurement) for seed in seeds for r in recipes if (r.name, seed) not in done]
     out.parent.mkdir(parents=True, exist_ok=True)
@@ -99,10 +99,10 @@ def run(
     return results
 
 
-def _header(recipes: Sequence[Recipe], measurement: Measurement) -> dict[str, Any]:
-    """Return results without runs: the recipes, how they are watched, and what will train them.
+def _results(recipes: Sequence[Recipe], measurement: Measurement, out: Path) -> dict[str, Any]:
+    """Return what ``out`` holds, or results without runs: the recipes, how they are watched, and what will train them.
 
-    :raises ValueError: If a recipe has no entry for the environment, or is to be watched in an unknown way.
+    :raises ValueError: If a recipe cannot be trained or watched so, or ``out`` holds something else.
     """
     for recipe in recipes:
         measurement.for_recipe(recipe)
@@ -117,12 +117,7 @@ def _header(recipes: Sequence[Recipe], measurement: Measurement) -> dict[str, An
         "recipes": described,
         "runs": [],
     }
-    plain: dict[str, Any] = json.loads(json.dumps(made))
-    return plain
-
-
-def _resume(recipes: Sequence[Recipe], measurement: Measurement, out: Path) -> dict[str, Any]:
-    new = _header(recipes, measurement)
+    new: dict[str, Any] = json.loads(json.dumps(made))
     if not out.exists():
         return new
     results: dict[str, Any] = json.loads(out.read_text())
@@ -170,26 +165,24 @@ def summary(results: Mapping[str, Any], baseline: str | None = None) -> dict[str
         runs = runs_of(results, name)
         if not runs:
             continue
+        seconds = {t: to_target(runs, t, "seconds") for t in targets}
         row: dict[str, Any] = {"seeds": len(runs)}
         row["solved"] = {t: sum(t in run["solved"] for run in runs) for t in targets}
         row["steps"] = {t: median(to_target(runs, t, "steps")) for t in targets}
-        row["seconds"] = {t: median(to_target(runs, t, "seconds")) for t in targets}
-        row["worst_seconds"] = {t: max(to_target(runs, t, "seconds")) for t in targets}
+        row["seconds"] = {t: median(seconds[t]) for t in targets}
+        row["worst_seconds"] = {t: max(seconds[t]) for t in targets}
         if baseline is not None:
             others = runs_of(results, baseline)
-            row["speedup"] = {
-                t: ratio_of_medians(to_target(others, t, "seconds"), to_target(runs, t, "seconds")) for t in targets
-            }
+            row["speedup"] = {t: ratio_of_medians(to_target(others, t, "seconds"), seconds[t]) for t in targets}
         for figure in ("steps_per_second", "steps_per_second_with_evaluations"):
             row[figure] = median([run[figure] for run in runs])
         finals = [run["final"] for run in runs if run["final"]]
         if finals:
+            returns, rates = ([final[figure] for final in finals] for figure in ("mean_return", "success_rate"))
             row["finished_seconds"] = median([run["seconds"] for run in runs])
-            row["worst_final"] = min(final["mean_return"] for final in finals)
-            row["worst_success"] = min(final["success_rate"] for final in finals)
+            row["worst_final"], row["worst_success"] = min(returns), min(rates)
             row["final_iqm"] = iqm([final["iqm_return"] for final in finals])
-            row["final_mean"] = iqm([final["mean_return"] for final in finals])
-            row["success_rate"] = mean([final["success_rate"] for final in finals])
+            row["final_mean"], row["success_rate"] = iqm(returns), mean(rates)
             row["length"] = iqm([final["mean_length"] for final in finals])
         table[name] = row
     return table
@@ -198,23 +191,25 @@ def summary(results: Mapping[str, Any], baseline: str | None = None) -> dict[str
 def table(results: Mapping[str, Any], baseline: str | None = None) -> str:
     """Return :func:`summary` as a Markdown table."""
     targets = [f"{target:g}" for target in results["measurement"]["targets"]]
-    rows = summary(results, baseline)
     head = ["recipe", "seeds"]
     for t in targets:
         head += [f"solved {t}", f"steps to {t} (thousands)", f"seconds to {t}", "worst"]
         head += [f"times faster to {t}"] if baseline else []
     head += ["steps/s", "finished in s", "final return", "worst", "success %", "worst", "length"]
     lines = []
-    for name, row in rows.items():
+    for name, row in summary(results, baseline).items():
         cells = [name, str(row["seeds"])]
         for t in targets:
             cells += solving_cells(row, t)
             cells += [str(row["speedup"][t])] if baseline else []
         cells += [f"{row['steps_per_second'].value:,.0f}"]
         if "final_iqm" in row:
-            rate: Interval = row["success_rate"]
             cells += [f"{row['finished_seconds'].value:.1f}", str(row["final_iqm"]), f"{row['worst_final']:.1f}"]
-            cells += [f"{100 * rate.value:.2f}", f"{100 * row['worst_success']:.1f}", f"{row['length'].value:.0f}"]
+            cells += [
+                f"{100 * row['success_rate'].value:.2f}",
+                f"{100 * row['worst_success']:.1f}",
+                f"{row['length'].value:.0f}",
+            ]
         else:
             cells += [""] * 6
         lines.append(cells)
@@ -228,8 +223,7 @@ def thousands(steps: Interval) -> str:
 
 def solving_cells(row: Mapping[str, Any], target: str) -> list[str]:
     """Return one recipe's way to a target for a table: seeds, thousands of steps, seconds, and the worst seed's."""
-    worst = row["worst_seconds"][target]
-    reached = f"{row['solved'][target]}/{row['seeds']}"
+    worst, reached = row["worst_seconds"][target], f"{row['solved'][target]}/{row['seeds']}"
     slowest = f"{worst:.1f}" if math.isfinite(worst) else "never"
     return [reached, thousands(row["steps"][target]), str(row["seconds"][target]), slowest]
 

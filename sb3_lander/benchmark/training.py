@@ -16,9 +16,9 @@ from typing import Any
 import torch as th
 import yaml
 from rl_zoo3.exp_manager import ExperimentManager
-from stable_baselines3.common.base_class import BaseAlgorithm
 from stable_baselines3.common.callbacks import BaseCallback, CallbackList, EvalCallback
 from stable_baselines3.common.evaluation import evaluate_policy
+from stable_baselines3.common.utils import set_random_seed
 
 from sb3_lander.benchmark.recipes import Measurement, Recipe
 from sb3_lander.benchmark.target import Target
@@ -34,14 +34,10 @@ SOLVING_TASKS = 100
 SCREENINGS = ((10, 100.0), (30, 40.0))
 """Numbers of first tasks, and how far below the target their mean may lie before the other tasks are not played."""
 
-_SEARCH_SCREENINGS = ((12, 80.0), (48, 0.0))
-"""The same in a search, for the episodes on EnvPool."""
+_SEARCH_SCREENINGS = ((12, 80.0), (48, 0.0))  # the same in a search, for the episodes on EnvPool
 
 ZOO_EVAL_FREQ = 25_000
 """The default of the Zoo's ``--eval-freq``."""
-
-_FAULTS = (AssertionError, ValueError, FloatingPointError)
-"""What hyperparameters that do not work raise in a training, as a policy whose output is NaN."""
 
 
 class _Watch(BaseCallback):
@@ -54,12 +50,10 @@ class _Watch(BaseCallback):
         self._targets = [Target(value, measurement.hold) for value in measurement.targets]
         self._tasks = fixed_tasks(measurement.env_id, SOLVING_TASKS)
         has_curve = measurement.curve_points > 0 and measurement.evaluate_on == "gymnasium"
-        self._curve_every = budget // measurement.curve_points if has_curve else budget + 1
-        self._next_curve = self._curve_every
+        self._next_curve = self._curve_every = budget // measurement.curve_points if has_curve else budget + 1
         self._next_eval = measurement.eval_every
-        self._stopped = 0.0
-        self.zoo_evaluations: dict[str, float] = {"seconds": 0.0}
-        self.update_seconds = 0.0
+        self._stopped = self.update_seconds = 0.0
+        self.zoo_evaluations = {"seconds": 0.0}
         self._rollout_ended: float | None = None
 
     def _on_training_start(self) -> None:
@@ -90,12 +84,9 @@ class _Watch(BaseCallback):
 
     def _on_rollout_start(self) -> None:
         self._note_update()
-        steps = self.num_timesteps
-        if steps == 0:
-            return
-        open_targets = self._open_targets()
+        steps, open_targets = self.num_timesteps, self._open_targets()
         for_curve = steps >= self._next_curve
-        if for_curve or (open_targets and steps >= self._next_eval):
+        if steps and (for_curve or (open_targets and steps >= self._next_eval)):
             seconds = self.seconds()
             self._evaluate(steps, seconds, open_targets, for_curve)
             self._next_eval = steps + self.measurement.eval_every
@@ -111,8 +102,7 @@ class _Watch(BaseCallback):
             report = self._report(None if for_curve else min(open_targets))
             mean_return = -math.inf if report is None else report.mean_return
             if report is not None:
-                looked = {"mean_return": round(mean_return, 3), "success_rate": report.success_rate}
-                self.curve.append({**point, **looked})
+                self.curve.append({**point, "mean_return": round(mean_return, 3), "success_rate": report.success_rate})
         for target in self._targets:
             target.look(point, mean_return)
 
@@ -198,8 +188,6 @@ def train(recipe: Recipe, seed: int, measurement: Measurement) -> dict[str, Any]
         ``zoo_evaluation_seconds`` and ``steps_per_second_with_evaluations`` with the Zoo's own. ``shares_cores`` says
         that others worked on the same cores, so that the seconds mean little.
     """
-    from stable_baselines3.common.utils import set_random_seed
-
     measurement = measurement.for_recipe(recipe)
     # torch counted the machine's cores, of which this training may have been given a part.
     th.set_num_threads(min(th.get_num_threads(), len(usable_cores())))
@@ -215,14 +203,21 @@ def train(recipe: Recipe, seed: int, measurement: Measurement) -> dict[str, Any]
                 _time_method(callback, "_on_step", watch.zoo_evaluations, "seconds")
         model.learn(manager.n_timesteps, callback=CallbackList([*manager.callbacks, watch]), log_interval=None)
         seconds, zoo_seconds = watch.seconds(), watch.zoo_evaluations["seconds"]
-        final = _final_report(model, measurement)
+        final = None
+        if measurement.final_episodes:
+            first = measurement.final_first_seed
+            final = evaluate(
+                model, fixed_tasks(measurement.env_id, measurement.final_episodes, first_seed=first)
+            ).summary()
         model.env.close()
+    # The Zoo makes the evaluation environments first, so the training ones are spoken of last.
+    environments = [line for line in output.getvalue().splitlines() if line.startswith("Environments:")]
     spent["update"] = watch.update_seconds
     spent["rest"] = seconds - sum(spent.values())
     return {
         "recipe": recipe.name,
         "seed": seed,
-        "environments": _training_environments(output.getvalue()),
+        "environments": environments[-1] if environments else "gymnasium",
         "budget": manager.n_timesteps,
         "steps": model.num_timesteps,
         "seconds": round(seconds, 3),
@@ -232,7 +227,7 @@ def train(recipe: Recipe, seed: int, measurement: Measurement) -> dict[str, Any]
         "split": {name: round(value, 3) for name, value in spent.items()},
         "solved": watch.solved,
         "curve": watch.curve,
-        "final": None if final is None else final.summary(),
+        "final": final,
         "load_average": os.getloadavg()[0],
         "cores": len(usable_cores()),
         "shares_cores": shares_cores(),
@@ -246,18 +241,5 @@ def train_trial(_: int, recipe: Recipe, seed: int, measurement: Measurement) -> 
     """
     try:
         return train(recipe, seed, measurement)
-    except _FAULTS as error:
+    except (AssertionError, ValueError, FloatingPointError) as error:  # as a policy whose output is NaN raises
         return {"fault": f"{type(error).__name__}: {error}"[:500]}
-
-
-def _training_environments(output: str) -> str:
-    # The Zoo makes the evaluation environments first, so the training ones are spoken of last.
-    lines = [line for line in output.splitlines() if line.startswith("Environments:")]
-    return lines[-1] if lines else "gymnasium"
-
-
-def _final_report(model: BaseAlgorithm, measurement: Measurement) -> EvaluationReport | None:
-    if measurement.final_episodes == 0:
-        return None
-    tasks = fixed_tasks(measurement.env_id, measurement.final_episodes, first_seed=measurement.final_first_seed)
-    return evaluate(model, tasks)
