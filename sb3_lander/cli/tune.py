@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import argparse
 import sys
+from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
-from sb3_lander.cli import Command
+from sb3_lander.cli import add_command, pick
 
 if TYPE_CHECKING:
     import optuna
@@ -17,9 +18,11 @@ if TYPE_CHECKING:
 _CLUSTER = "train on a Dask cluster: its scheduler's address, or --scheduler-file"
 
 
-def _add_arguments(parser: argparse.ArgumentParser) -> None:
-    _study_arguments(parser, required=False)
-    add = parser.add_argument
+def add_to(commands: Any) -> None:
+    """Add the commands of this module."""
+    summary = "Search hyperparameters with Optuna: several seeds a trial, side by side or on a cluster."
+    parser = add_command(commands, "tune", _tune, summary)
+    add = _with_study(parser, required=False)
     add("--algo", default="ppo", help="the Zoo's name of the algorithm (default: %(default)s)")
     add("--env", default="LunarLanderContinuous-v3", help="environment id (default: %(default)s)")
     add("--trials", type=int, metavar="N", help="trials of the whole study, of all calls together")
@@ -36,78 +39,43 @@ def _add_arguments(parser: argparse.ArgumentParser) -> None:
     add("--conf-file", type=Path, metavar="FILE", help="the entry to search around (default: ours)")
     add("--sampler", default="tpe", help="tpe, random or qmc (default: %(default)s)")
     add("--pruner", default="median", help="median, halving or none (default: %(default)s)")
-    commands = parser.add_subparsers(dest="tune_verb", metavar="top|show")
-    top = commands.add_parser("top", help="re-run the best trials on fresh seeds and write the winner as YAML")
-    _study_arguments(top, required=True)
-    add = top.add_argument
+    verbs = parser.add_subparsers(metavar="top|show")
+    add = _with_study(
+        add_command(verbs, "top", _top, "re-run the best trials on fresh seeds, write the winner as YAML")
+    )
     add("--candidates", type=int, default=5, help="how many of the best trials (default: %(default)s)")
     add("--seeds", type=int, default=10, help="fresh training seeds (default: %(default)s)")
     add("--first-seed", type=int, default=500, help="the first of them (default: %(default)s)")
     add("--jobs", type=int, help="trainings side by side (default: 1)")
     add("--cluster", metavar="WHERE", help=_CLUSTER)
-    add(
-        "--out",
-        type=Path,
-        metavar="FILE",
-        help="the winner's YAML file (default: STUDY.yml); its trainings go beside it",
-    )
-    show = commands.add_parser("show", help="print a study and draw its history, importances and slices")
-    _study_arguments(show, required=True)
-    show.add_argument("--folder", type=Path, help="where the pictures go (default: STUDY_plots)")
+    out = "the winner's YAML file (default: STUDY.yml); its trainings go beside it"
+    add("--out", type=Path, metavar="FILE", help=out)
+    summary = "print a study and draw its history, importances and slices"
+    add = _with_study(add_command(verbs, "show", _show, summary))
+    add("--folder", type=Path, help="where the pictures go (default: STUDY_plots)")
 
 
-def _study_arguments(parser: argparse.ArgumentParser, *, required: bool) -> None:
+def _with_study(parser: argparse.ArgumentParser, required: bool = True) -> Callable[..., Any]:
     parser.add_argument("--study", required=required, metavar="NAME", help="name of the study")
     storage = "journal file, or a database's URL such as postgresql://... (default: sb3_lander.log here)"
     parser.add_argument("--storage", metavar="URL", help=storage)
-
-
-def _run(arguments: argparse.Namespace) -> None:
-    if arguments.study is None:
-        raise ValueError("tune needs --study NAME")
-    {None: _tune, "top": _top, "show": _show}[arguments.tune_verb](arguments)
+    return parser.add_argument
 
 
 def _tune(arguments: argparse.Namespace) -> None:
     from sb3_lander.parallel.cluster import open_executor
-    from sb3_lander.tuning import tune
+    from sb3_lander.tuning import make_search, tune
 
+    if arguments.study is None:
+        raise ValueError("tune needs --study NAME")
     if arguments.trials is None and arguments.hours is None:
         raise ValueError("tune needs --trials N or --hours H")
-    search = _search(arguments)
+    names = ("space", "seeds", "budget", "objective", "target", "steps_limit", "evaluate_on")
+    search = make_search(arguments.algo, arguments.env, config=arguments.conf_file, **pick(arguments, *names))
+    how = {**pick(arguments, "storage", "trials", "hours", "sampler", "pruner"), "progress": sys.stderr.isatty()}
     with open_executor(arguments.cluster, arguments.workers) as executor:
-        progress = tune(
-            search,
-            arguments.study,
-            storage=arguments.storage,
-            trials=arguments.trials,
-            hours=arguments.hours,
-            executor=executor,
-            sampler=arguments.sampler,
-            pruner=arguments.pruner,
-            progress=sys.stderr.isatty(),
-        )
-    print(
-        f"study {arguments.study}: {progress.complete} trials complete, {progress.pruned} pruned, "
-        f"{progress.failed} failed"
-    )
-
-
-def _search(arguments: argparse.Namespace) -> Search:
-    from sb3_lander.tuning.search import make_search
-
-    return make_search(
-        arguments.algo,
-        arguments.env,
-        config=arguments.conf_file,
-        space=arguments.space,
-        seeds=arguments.seeds,
-        budget=arguments.budget,
-        objective=arguments.objective,
-        target=arguments.target,
-        steps_limit=arguments.steps_limit,
-        evaluate_on=arguments.evaluate_on,
-    )
+        now = tune(search, arguments.study, executor=executor, **how)
+    print(f"study {arguments.study}: {now.complete} trials complete, {now.pruned} pruned, {now.failed} failed")
 
 
 def _opened(arguments: argparse.Namespace) -> tuple[optuna.Study, Search]:
@@ -142,10 +110,3 @@ def _show(arguments: argparse.Namespace) -> None:
     print(table(study, search))
     for path in draw(study, arguments.folder or Path(f"{arguments.study}_plots")):
         print(f"wrote {path}")
-
-
-COMMANDS = {
-    "tune": Command(
-        "Search hyperparameters with Optuna: several seeds a trial, side by side or on a cluster.", _add_arguments, _run
-    )
-}
