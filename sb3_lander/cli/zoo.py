@@ -30,17 +30,12 @@ def add_to(commands: Any) -> None:
 
     summary = "Continue an interrupted run from its newest whole checkpoint to its budget."
     epilog = "It unpickles the run's files, as the RL Zoo's own commands do: resume runs whose author you trust."
-    resume, what = (
-        add_command(commands, "resume", _resume, summary, epilog),
-        "a run folder of the RL Zoo, e.g. logs/ppo/..._1",
-    )
-    resume.add_argument("path", type=Path, metavar="RUN", help=what)
+    resume = add_command(commands, "resume", _resume, summary, epilog)
+    resume.add_argument("path", type=Path, metavar="RUN", help="a run folder of the RL Zoo, e.g. logs/ppo/..._1")
 
+    summary = "Upload a run to the Hugging Face Hub, as the RL Zoo does."
     epilog = "All arguments are the RL Zoo's: --algo, --env, -f FOLDER, -orga NAME, ..."
-    push = add_command(
-        commands, "push-to-hub", _push, "Upload a run to the Hugging Face Hub, as the RL Zoo does.", epilog
-    )
-    push.set_defaults(passes_on=True)
+    add_command(commands, "push-to-hub", _push, summary, epilog).set_defaults(passes_on=True)
 
 
 def _with_underscores(name: str) -> str:

@@ -8,13 +8,10 @@ environment ids, and what it always was for every other one.
 from __future__ import annotations
 
 import importlib
-import sys
 from types import ModuleType
 from typing import Any
 
 from sb3_lander.envs.registration import ENV_IDS, register_envs, use_dummy_display_if_headless
-
-_EXP_MANAGER = "rl_zoo3.exp_manager"
 
 
 def register() -> None:
@@ -24,9 +21,7 @@ def register() -> None:
     """
     register_envs()
     use_dummy_display_if_headless()
-    module = sys.modules.get(_EXP_MANAGER)
-    if module is None:
-        module = importlib.import_module(_EXP_MANAGER)
+    module = importlib.import_module("rl_zoo3.exp_manager")
     if "ExperimentManager" in vars(module):
         _install(vars(module)["ExperimentManager"])
     elif not isinstance(module, _UnfinishedModule):

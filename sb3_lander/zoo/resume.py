@@ -32,24 +32,11 @@ from sb3_lander.runs.run import Checkpoint, Run
 from sb3_lander.zoo.hook import register
 from sb3_lander.zoo.manager import LanderExperimentManager
 
-_ARGUMENTS = {
-    "n_timesteps": "n_timesteps",
-    "eval_freq": "eval_freq",
-    "n_eval_episodes": "eval_episodes",
-    "save_freq": "save_freq",
-    "env_kwargs": "env_kwargs",
-    "eval_env_kwargs": "eval_env_kwargs",
-    "truncate_last_trajectory": "truncate_last_trajectory",
-    "seed": "seed",
-    "log_interval": "log_interval",
-    "save_replay_buffer": "save_replay_buffer",
-    "verbose": "verbose",
-    "vec_env_type": "vec_env",
-    "n_eval_envs": "n_eval_envs",
-    "device": "device",
-    "show_progress": "progress",
-}
-"""The experiment manager's arguments, and the names of the Zoo's command line for them."""
+# The experiment manager's arguments that the Zoo's command line has too, three of them by another name.
+_SAME = ["n_timesteps", "eval_freq", "save_freq", "env_kwargs", "eval_env_kwargs", "truncate_last_trajectory", "seed"]
+_SAME += ["log_interval", "save_replay_buffer", "verbose", "n_eval_envs", "device"]
+_ARGUMENTS = {"n_eval_episodes": "eval_episodes", "vec_env_type": "vec_env", "show_progress": "progress"}
+_ARGUMENTS |= dict(zip(_SAME, _SAME, strict=True))
 
 
 def resume(path: str | Path) -> None:
@@ -80,10 +67,8 @@ def resume(path: str | Path) -> None:
     with tempfile.TemporaryDirectory() as folder:
         config = Path(folder, "config.yml")
         config.write_text(yaml.safe_dump({run.env_id: run.config}))
-        manager = _ResumingManager(run, checkpoint, str(config))
-        made = manager.setup_experiment()
-    assert made is not None
-    model, _ = made
+        manager: Any = _ResumingManager(run, checkpoint, str(config))
+        model, _ = manager.setup_experiment()
     print(f"Resuming {run.path} at {model.num_timesteps} of {budget} steps")
     manager.learn(model)
     manager.save_trained_model(model)
@@ -211,16 +196,13 @@ def _set_aside_monitors(folder: Path, until: float) -> None:
         try:
             start = json.loads(header.removeprefix("#"))["t_start"]
         except (ValueError, KeyError):
-            file.unlink()
-            continue
-        rows = list(csv.reader(io.StringIO(table)))
-        names, whole = (rows[0], [row for row in rows[1:] if len(row) == len(rows[0])]) if rows else ([], [])
-        kept = [row for row in whole if start + float(row[names.index("t")] or "inf") <= until]
+            start = math.inf
+        whole = [row for row in csv.DictReader(io.StringIO(table)) if None not in row and None not in row.values()]
+        kept = [row for row in whole if start + float(row["t"] or "inf") <= until]
         if not kept:
             file.unlink()
             continue
-        text = "\n".join([header, *(",".join(row) for row in [names, *kept])]) + "\n"
-        write_text(file, text)
+        write_text(file, "\n".join([header, ",".join(kept[0]), *(",".join(row.values()) for row in kept)]) + "\n")
         if ".part" not in file.name:
             rank = file.name.removesuffix(".monitor.csv")
             parts = (folder / f"{rank}.part{n}.monitor.csv" for n in itertools.count(1))
