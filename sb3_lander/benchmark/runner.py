@@ -41,9 +41,7 @@ def load_recipes(specifications: Sequence[str]) -> list[Recipe]:
         loaded = yaml.safe_load(Path(specification).read_text())
         valid = {f.name for f in fields(Recipe)} - {"name"}
         if not isinstance(loaded, dict) or not all(isinstance(v, dict) and set(v) <= valid for v in loaded.values()):
-            raise ValueError(
-                f"{specification} must map each recipe's name to a mapping with keys among {sorted(valid)}"
-            )
+            raise ValueError(f"{specification} must map each recipe's name to a mapping, keys among {sorted(valid)}")
         recipes += [Recipe(name, **values) for name, values in loaded.items()]
     names = [recipe.name for recipe in recipes]
     if len(set(names)) != len(names):
@@ -76,7 +74,8 @@ def run(
         comparable only between machines that are alike.
     :param progress: Show a progress bar.
     :return: What ``out`` holds in the end; ``jobs`` is the largest number side by side.
-    :raises ValueError: If ``out`` holds results of other recipes under the same names, or of another measurement.
+    :raises ValueError: If a recipe cannot be trained or watched so, or ``out`` holds results of other recipes under
+        the same names, or of another measurement.
     :raises ChildProcessError: If a training's process was killed again and again.
     """
     # Imported here, since it loads the Zoo, which whoever only reads results need not wait for.
@@ -100,10 +99,7 @@ def run(
 
 
 def _results(recipes: Sequence[Recipe], measurement: Measurement, out: Path) -> dict[str, Any]:
-    """Return what ``out`` holds, or results without runs: the recipes, how they are watched, and what will train them.
-
-    :raises ValueError: If a recipe cannot be trained or watched so, or ``out`` holds something else.
-    """
+    """Return what ``out`` holds, or results without runs: the recipes, how they are watched, what will train them."""
     for recipe in recipes:
         measurement.for_recipe(recipe)
     described = {recipe.name: {**asdict(recipe), "entry": recipe.entry(measurement.env_id)} for recipe in recipes}

@@ -28,16 +28,11 @@ from sb3_lander.parallel.executors import shares_cores
 from sb3_lander.zoo import register
 from sb3_lander.zoo.manager import LanderExperimentManager
 
-SOLVING_TASKS = 100
-"""Fixed tasks whose mean return decides whether a target is reached."""
-
+SOLVING_TASKS = 100  # fixed tasks whose mean return decides whether a target is reached
+# Numbers of first tasks, and how far below the target their mean may lie before the other tasks are not played.
 SCREENINGS = ((10, 100.0), (30, 40.0))
-"""Numbers of first tasks, and how far below the target their mean may lie before the other tasks are not played."""
-
 _SEARCH_SCREENINGS = ((12, 80.0), (48, 0.0))  # the same in a search, for the episodes on EnvPool
-
-ZOO_EVAL_FREQ = 25_000
-"""The default of the Zoo's ``--eval-freq``."""
+ZOO_EVAL_FREQ = 25_000  # the default of the Zoo's --eval-freq
 
 
 class _Watch(BaseCallback):
@@ -79,8 +74,7 @@ class _Watch(BaseCallback):
             self.update_seconds += time.perf_counter() - self._rollout_ended
             self._rollout_ended = None
 
-    def _on_training_end(self) -> None:
-        self._note_update()
+    _on_training_end = _note_update
 
     def _on_rollout_start(self) -> None:
         self._note_update()
@@ -111,11 +105,8 @@ class _Watch(BaseCallback):
         from sb3_lander.envs.envpool_vec_env import EnvPoolVecEnv
 
         for count, margin in _SEARCH_SCREENINGS:
-            env = EnvPoolVecEnv(self.measurement.env_id, count, seed=count)
-            try:
+            with contextlib.closing(EnvPoolVecEnv(self.measurement.env_id, count, seed=count)) as env:
                 mean_return = float(evaluate_policy(self.model, env, n_eval_episodes=count)[0])  # type: ignore[arg-type]  # no list was asked for
-            finally:
-                env.close()
             if mean_return < target - margin:
                 break
         return mean_return
@@ -132,9 +123,9 @@ class _Watch(BaseCallback):
         return report
 
     def _on_step(self) -> bool:
-        if self.measurement.steps_limit is not None and self.num_timesteps > self.measurement.steps_limit:
-            return False
-        return not (self.measurement.until_solved and not self._open_targets())
+        limit = self.measurement.steps_limit
+        is_solved = self.measurement.until_solved and not self._open_targets()
+        return not is_solved and (limit is None or self.num_timesteps <= limit)
 
 
 def _time_method(instance: Any, method: str, spent: dict[str, float], name: str) -> None:
@@ -158,21 +149,12 @@ def _manager(recipe: Recipe, measurement: Measurement, seed: int, folder: Path) 
     config.write_text(yaml.safe_dump({measurement.env_id: recipe.entry(measurement.env_id)}))
     # The Zoo's own recipe gets the Zoo's own manager, which leaves torch's threads alone as its command does.
     cls = ExperimentManager if recipe.config == "zoo" else LanderExperimentManager
-    manager = object.__new__(cls)
-    manager.__init__(  # type: ignore[misc]  # the Zoo's class chooses its subclass by env id, here we choose
-        argparse.Namespace(num_threads=-1, env_kwargs=None),
-        recipe.algo,
-        measurement.env_id,
-        log_folder=str(folder),
-        n_timesteps=measurement.budget or -1,
-        eval_freq=ZOO_EVAL_FREQ if measurement.zoo_evaluations else -1,
-        seed=seed,
-        verbose=0,
-        vec_env_type=recipe.vec_env,
-        device="cpu",
-        config=str(config),
-        log_interval=-2,
-    )
+    options = {"log_folder": str(folder), "config": str(config), "device": "cpu", "verbose": 0, "log_interval": -2}
+    options |= {"n_timesteps": measurement.budget or -1, "vec_env_type": recipe.vec_env, "seed": seed}
+    options |= {"eval_freq": ZOO_EVAL_FREQ if measurement.zoo_evaluations else -1}
+    # The Zoo's class chooses its subclass by the environment's id, here we choose.
+    manager: Any = object.__new__(cls)
+    manager.__init__(argparse.Namespace(num_threads=-1, env_kwargs=None), recipe.algo, measurement.env_id, **options)
     return manager
 
 
@@ -203,12 +185,9 @@ def train(recipe: Recipe, seed: int, measurement: Measurement) -> dict[str, Any]
                 _time_method(callback, "_on_step", watch.zoo_evaluations, "seconds")
         model.learn(manager.n_timesteps, callback=CallbackList([*manager.callbacks, watch]), log_interval=None)
         seconds, zoo_seconds = watch.seconds(), watch.zoo_evaluations["seconds"]
-        final = None
-        if measurement.final_episodes:
-            first = measurement.final_first_seed
-            final = evaluate(
-                model, fixed_tasks(measurement.env_id, measurement.final_episodes, first_seed=first)
-            ).summary()
+        count, first = measurement.final_episodes, measurement.final_first_seed
+        tasks = fixed_tasks(measurement.env_id, count, first_seed=first) if count else []
+        final = evaluate(model, tasks).summary() if tasks else None
         model.env.close()
     # The Zoo makes the evaluation environments first, so the training ones are spoken of last.
     environments = [line for line in output.getvalue().splitlines() if line.startswith("Environments:")]
@@ -235,10 +214,7 @@ def train(recipe: Recipe, seed: int, measurement: Measurement) -> dict[str, Any]
 
 
 def train_trial(_: int, recipe: Recipe, seed: int, measurement: Measurement) -> dict[str, Any]:
-    """Train one seed of a trial, as :func:`train`; ``fault`` says that its hyperparameters do not work.
-
-    The number is the trial's, for whoever waits for the result.
-    """
+    """Train one seed of a trial of this number, as :func:`train`; ``fault`` says that its settings do not work."""
     try:
         return train(recipe, seed, measurement)
     except (AssertionError, ValueError, FloatingPointError) as error:  # as a policy whose output is NaN raises

@@ -13,8 +13,7 @@ from sb3_lander.cli import add_command, add_model_arguments, add_playing_argumen
 if TYPE_CHECKING:
     from sb3_lander.evaluation.output import Evaluated
 
-_SEVERAL_PROCESSES_FROM = 300
-"""Tasks from which starting processes takes less time than it saves."""
+_SEVERAL_PROCESSES_FROM = 300  # tasks from which starting processes takes less time than it saves
 
 
 def add_to(commands: Any) -> None:
@@ -65,7 +64,10 @@ def _evaluate(arguments: argparse.Namespace) -> None:
             assert agent.model is not None
             folder = arguments.video_folder or agent.model.parent / "videos"
             if arguments.video:
-                _make_folder(folder)
+                try:
+                    folder.mkdir(parents=True, exist_ok=True)
+                except OSError as error:
+                    raise ValueError(f"cannot make the folder {folder} for the videos: {error.strerror}") from error
             what: Any = {"first_seed": arguments.first_seed, "env_kwargs": agent.env_kwargs}
             tasks = fixed_tasks(agent.env_id, arguments.episodes, **what)
             how: Any = {"n_processes": processes, "executor": executor, "progress": sys.stderr.isatty()}
@@ -87,13 +89,6 @@ def _check(arguments: argparse.Namespace) -> None:
         raise ValueError(f"the number of videos must be >= 0, got {arguments.video}")
 
 
-def _make_folder(folder: Path) -> None:
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise ValueError(f"cannot make the folder {folder} for the videos: {error.strerror}") from error
-
-
 def _hand_over(arguments: argparse.Namespace, results: list[Evaluated]) -> None:
     from sb3_lander.evaluation import output
     from sb3_lander.runs.files import write_text
@@ -106,10 +101,9 @@ def _hand_over(arguments: argparse.Namespace, results: list[Evaluated]) -> None:
     written = [recording.path for one in results for recording in one.recordings.values()]
     if arguments.json is not None:
         write_text(arguments.json, output.to_json(results, several=arguments.checkpoints))
-        written.append(arguments.json)
     if arguments.csv is not None:
         write_text(arguments.csv, output.to_csv(results))
-        written.append(arguments.csv)
+    written += filter(None, (arguments.json, arguments.csv))
     agent = results[0].agent
     folder = None if agent.run is None else agent.run.tensorboard_folder(agent.started or 0.0)
     if folder is not None:

@@ -89,7 +89,7 @@ def _top(arguments: argparse.Namespace) -> None:
     from sb3_lander.parallel.cluster import open_executor
     from sb3_lander.runs.files import write_text
     from sb3_lander.runs.provenance import machine
-    from sb3_lander.tuning import ranking
+    from sb3_lander.tuning import results
 
     if arguments.seeds < 1:
         raise ValueError(f"--seeds {arguments.seeds} must be at least 1")
@@ -97,16 +97,16 @@ def _top(arguments: argparse.Namespace) -> None:
     seeds = range(arguments.first_seed, arguments.first_seed + arguments.seeds)
     study, search = _opened(arguments)
     with open_executor(arguments.cluster, arguments.jobs) as executor:
-        found = ranking.rerun(study, search, arguments.candidates, seeds, out.with_suffix(".json"), executor)
-    print(ranking.table(found, search))
-    write_text(out, ranking.winner_yaml(found[0], study, search, seeds, machine()))
+        found = results.rerun(study, search, arguments.candidates, seeds, out.with_suffix(".json"), executor)
+    print(results.table(found, search))
+    write_text(out, results.winner_yaml(found[0], study, search, seeds, machine()))
     print(f"wrote {out}")
 
 
 def _show(arguments: argparse.Namespace) -> None:
-    from sb3_lander.tuning.plots import draw, table
+    from sb3_lander.tuning.results import draw, overview
 
     study, search = _opened(arguments)
-    print(table(study, search))
+    print(overview(study, search))
     for path in draw(study, arguments.folder or Path(f"{arguments.study}_plots")):
         print(f"wrote {path}")

@@ -34,8 +34,8 @@ PRUNERS: dict[str, Callable[[], optuna.pruners.BasePruner]] = {
 """Optuna's pruners by name; they judge a trial by the mean over the seeds that it has trained so far."""
 
 _SEARCH = "sb3_lander"
+# The user attribute of a trial that failed. Earlier versions failed those of lost workers too, and repeated them.
 ERROR = "error"
-"""The user attribute of a trial that failed. Earlier versions failed those of lost workers too, and repeated them."""
 
 
 def trial_seeds(study_name: str, number: int, count: int) -> list[int]:
@@ -61,10 +61,10 @@ def open_study(storage: BaseStorage, name: str, search: Search | None = None) ->
     :return: The study, and what it searches.
     :raises ValueError: If there is no such study, it is not one of ours, or it searches something else.
     """
-    known = optuna.study.get_all_study_names(storage)
-    if search is None and name not in known:
-        raise ValueError(f"there is no study {name!r}; there are: {', '.join(known) or 'none'}")
     if search is None:
+        known = optuna.study.get_all_study_names(storage)
+        if name not in known:
+            raise ValueError(f"there is no study {name!r}; there are: {', '.join(known) or 'none'}")
         study = optuna.load_study(study_name=name, storage=storage)
     else:
         direction = OBJECTIVES[search.objective]
@@ -75,8 +75,7 @@ def open_study(storage: BaseStorage, name: str, search: Search | None = None) ->
     if _SEARCH not in study.user_attrs:
         raise ValueError(f"study {name!r} was not made by `sb3_lander tune`: choose another --study")
     found = Search(**study.user_attrs[_SEARCH])
-    # As the storage gives it back.
-    wanted = {} if search is None else json.loads(json.dumps(asdict(search)))
+    wanted = {} if search is None else json.loads(json.dumps(asdict(search)))  # as the storage gives it back
     both = [(key, getattr(found, key), value) for key, value in wanted.items()]
     differing = [f"{key} {theirs!r:.60}, not {ours!r:.60}" for key, theirs, ours in both if theirs != ours]
     if differing:

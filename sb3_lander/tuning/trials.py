@@ -20,7 +20,7 @@ from sb3_lander.parallel import ProcessExecutor, run
 from sb3_lander.parallel.cluster import ClusterError
 from sb3_lander.tuning.search import Search
 from sb3_lander.tuning.storage import hold, open_storage, patiently, sign
-from sb3_lander.tuning.study import ERROR, PRUNERS, SAMPLERS, Progress, open_study, quiet, trial_seeds
+from sb3_lander.tuning.study import ERROR, PRUNERS, SAMPLERS, Progress, counts, open_study, quiet, trial_seeds
 
 
 class _Trials:
@@ -91,8 +91,7 @@ class _Trials:
         """Report the scores so far, and end the trial or let its next seed be trained."""
         scores = _scores(trial)
         if scores:
-            known = self._study.get_trials(deepcopy=False)[trial.number].intermediate_values
-            if len(scores) - 1 not in known:
+            if len(scores) - 1 not in self._study.get_trials(deepcopy=False)[trial.number].intermediate_values:
                 trial.report(self._search.value(scores), len(scores) - 1)
             if len(scores) == self._search.seeds:
                 return self._end(trial, self._search.value(scores), TrialState.COMPLETE)
@@ -183,6 +182,4 @@ def tune(
 def _show(bar: Any, study: optuna.Study, search: Search) -> None:
     now, ranked = Progress.of(study.get_trials(deepcopy=False)), search.ranked(study)
     bar.n = now.total - now.running
-    counts = {"running": now.running, "pruned": now.pruned, "failed": now.failed}
-    shown = [f"{count} {name}" for name, count in counts.items() if count]
-    bar.set_postfix_str(", ".join([*shown, f"best {ranked[0].value:.2f}"] if ranked else shown))
+    bar.set_postfix_str(counts(study) + (f", best {ranked[0].value:.2f}" if ranked else ""))

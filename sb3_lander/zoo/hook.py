@@ -1,8 +1,7 @@
 """The hook into the RL Zoo: its commands use this package's hyperparameters for this package's ids.
 
-``rl_zoo3.import_envs`` imports a module named ``custom_envs``; ours calls :func:`register`. From then on the
-Zoo's ``ExperimentManager(...)`` yields a :class:`~sb3_lander.zoo.manager.LanderExperimentManager` for our
-environment ids, and what it always was for every other one.
+``rl_zoo3.import_envs`` imports a module named ``custom_envs``; ours calls :func:`register`. From then on the Zoo's
+``ExperimentManager(...)`` yields a :class:`~sb3_lander.zoo.manager.LanderExperimentManager` for our environment ids.
 """
 
 from __future__ import annotations

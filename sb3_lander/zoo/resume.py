@@ -109,16 +109,11 @@ class _ResumingManager(LanderExperimentManager):
 
     def __init__(self, run: Run, checkpoint: Checkpoint | None, config: str) -> None:
         self._run, self._checkpoint = run, checkpoint
-        super().__init__(
-            argparse.Namespace(**run.args),
-            run.algo,
-            run.env_id,
-            log_folder=str(run.path.parent.parent),
-            tensorboard_log=run.args.get("tensorboard_log") or "",
-            trained_agent="" if checkpoint is None else str(checkpoint.model),
-            config=config,
-            **{ours: run.args[zoos] for ours, zoos in _ARGUMENTS.items() if zoos in run.args},
-        )
+        options = {ours: run.args[zoos] for ours, zoos in _ARGUMENTS.items() if zoos in run.args}
+        options |= {"log_folder": str(run.path.parent.parent), "config": config}
+        options["tensorboard_log"] = run.args.get("tensorboard_log") or ""
+        options["trained_agent"] = "" if checkpoint is None else str(checkpoint.model)
+        super().__init__(argparse.Namespace(**run.args), run.algo, run.env_id, **options)
         self.save_path = str(run.path)
         self.params_path = str(run.path / str(self.env_name))
 
@@ -164,8 +159,8 @@ class _ResumingManager(LanderExperimentManager):
     def _save_config(self, saved_hyperparams: dict[str, Any]) -> None:
         # The run's settings stay as they are; only the command is added to the one that began it.
         file = Path(self.params_path, "command.txt")
-        before = file.read_text().rstrip("\n") + "\n" if file.is_file() else ""
-        write_text(file, before + " ".join(sys.orig_argv) + "\n")
+        before = file.read_text().splitlines() if file.is_file() else []
+        write_text(file, "\n".join([*before, " ".join(sys.orig_argv), ""]))
 
     def learn(self, model: BaseAlgorithm) -> None:
         """Train for what is left of the budget."""
@@ -188,8 +183,6 @@ def _set_aside_monitors(folder: Path, until: float) -> None:
     """Rename the monitor files, so that the new ones stand beside them, without the episodes that ended too late.
 
     SB3 and the Zoo read all files of a folder together. A run that was killed may have left half a line.
-
-    :param until: Seconds since the epoch.
     """
     for file in sorted(folder.glob("*.monitor.csv")):
         header, _, table = file.read_text().partition("\n")

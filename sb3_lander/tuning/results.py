@@ -1,23 +1,28 @@
-"""The best trials of a study, judged again on fresh seeds: the best of many is partly the luckiest."""
+"""A study's results for people: tables, Optuna's own pictures, and its best trials judged again on fresh seeds."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import importlib.util
+from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import Executor
 from dataclasses import replace
 from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any, NamedTuple
 
+import matplotlib as mpl
 import optuna
 import yaml
+from optuna.trial import FrozenTrial, TrialState
 
 from sb3_lander.benchmark import runner as benchmark
 from sb3_lander.benchmark.recipes import Recipe
 from sb3_lander.evaluation.statistics import Interval, iqm, mean, median
 from sb3_lander.tuning.search import Search
-from sb3_lander.tuning.study import counts
+from sb3_lander.tuning.study import counts, quiet
 
+_SHOWN = 10  # trials in the table
+_PICTURES = ("optimization_history", "param_importances", "slice")
 _BASE = "entry"  # how the entry around which was searched is called among the candidates
 _FIRST_TASK = 2_000_000  # first seed of the second look's tasks: neither a search's nor a benchmark's
 
@@ -32,22 +37,22 @@ class Candidate(NamedTuple):
     """
 
     recipe: Recipe
-    trial: optuna.trial.FrozenTrial | None
+    trial: FrozenTrial | None
     figure: Interval
     success_rate: Interval | None
 
 
-def _recipes(study: optuna.Study, search: Search, count: int) -> list[tuple[Recipe, optuna.trial.FrozenTrial | None]]:
+def _recipes(study: optuna.Study, search: Search, count: int) -> list[tuple[Recipe, FrozenTrial | None]]:
     """Return the recipes of the best trials with different parameters, best first, and then the entry itself."""
     if count < 1:
         raise ValueError(f"candidates={count} must be at least 1")
-    best: dict[str, optuna.trial.FrozenTrial] = {}
+    best: dict[str, FrozenTrial] = {}
     for trial in search.ranked(study):
         best.setdefault(repr(sorted(trial.params.items())), trial)
     if not best:
         raise ValueError(f"study {study.study_name!r} has no complete trial yet")
     space = search.search_space()
-    found: list[tuple[Recipe, optuna.trial.FrozenTrial | None]] = []
+    found: list[tuple[Recipe, FrozenTrial | None]] = []
     for trial in list(best.values())[:count]:
         changes = space.suggest(optuna.trial.FixedTrial(trial.params, number=trial.number))
         found.append((search.recipe(f"trial {trial.number}", changes), trial))
@@ -113,3 +118,55 @@ def winner_yaml(
 # Made {made} with python {machine["python"]}, {versions}.
 
 {entry}"""
+
+
+def overview(study: optuna.Study, search: Search) -> str:
+    """Return what the study searches, how far it is, and its best trials."""
+    trials = study.get_trials(deepcopy=False)
+    budget = f"{search.budget:,} steps" if search.budget else "the entry's steps"
+    lines = [
+        f"study {study.study_name}: {search.algo} on {search.env_id}, {search.objective}",
+        f"{search.seeds} seeds a trial, {budget} each",
+        f"{len(trials)} trials: {counts(study)}",
+    ]
+    for trial in search.ranked(study)[:_SHOWN]:
+        pairs = [f"{k}={v:.3g}" if isinstance(v, float) else f"{k}={v}" for k, v in trial.params.items()]
+        lines.append(f"{trial.value or 0.0:9.2f}  trial {trial.number:<4} {' '.join(pairs)}")
+    faults = [trial for trial in trials if "fault" in trial.user_attrs]
+    if faults:
+        fault = faults[-1].user_attrs["fault"]
+        lines.append(f"{len(faults)} trials did not work, as trial {faults[-1].number}: {fault}")
+    return "\n".join(lines)
+
+
+def draw(study: optuna.Study, folder: Path) -> Iterator[Path]:
+    """Draw the history, the importances and the slices, and yield each file.
+
+    PNG always; HTML that reacts to the mouse where plotly is installed. Importances need two different complete
+    trials, and are left out before that.
+
+    :raises ValueError: If no trial is complete.
+    """
+    complete = study.get_trials(deepcopy=False, states=(TrialState.COMPLETE,))
+    if not complete:
+        raise ValueError(f"study {study.study_name!r} has no complete trial to draw")
+    folder.mkdir(parents=True, exist_ok=True)
+    mpl.use("Agg")
+    from matplotlib import pyplot as plt
+
+    with quiet():
+        for name in _PICTURES:
+            if name == "param_importances" and len({t.value for t in complete}) < 2:
+                continue
+            axes = getattr(optuna.visualization.matplotlib, f"plot_{name}")(study)
+            figure = (axes if hasattr(axes, "figure") else axes.flat[0]).figure
+            for panel in figure.axes if name == "slice" else ():  # many small ones side by side: labels need room
+                panel.tick_params(axis="x", which="both", labelrotation=60)
+                panel.set_xlabel(panel.get_xlabel().replace(".", ".\n"))
+            figure.savefig(folder / f"{name}.png", dpi=130, bbox_inches="tight")
+            plt.close(figure)
+            yield folder / f"{name}.png"
+            if importlib.util.find_spec("plotly") is not None:
+                drawn = getattr(optuna.visualization, f"plot_{name}")(study)
+                drawn.write_html(folder / f"{name}.html", include_plotlyjs=True)
+                yield folder / f"{name}.html"
