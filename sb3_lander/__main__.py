@@ -7,7 +7,7 @@ import importlib
 import sys
 from collections.abc import Sequence
 
-_MODULES = ("agent", "evaluate", "benchmark", "tune", "pages", "zoo")
+_MODULES = ("agent", "judging", "trainings", "zoo")
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

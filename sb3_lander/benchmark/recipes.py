@@ -1,9 +1,8 @@
 """What a benchmark trains and how it watches: Recipe and Measurement."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields, replace
+from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
@@ -37,15 +36,14 @@ class Recipe:
 
         :raises ValueError: If the file has no entry for the environment.
         """
-        base = read_entry(self._path(), env_id) if self.base is None else self.base
-        return _changed(base, self.changes)
-
-    def _path(self) -> Path:
+        if self.base is not None:
+            return _changed(self.base, self.changes)
+        path = Path(self.config)
         if self.config == "zoo":
-            import rl_zoo3
-
-            return Path(rl_zoo3.__file__).parent / "hyperparams" / f"{self.algo}.yml"
-        return Path(self.config) if self.config.endswith((".yml", ".yaml")) else default_config(self.config)
+            path = Path(str(files("rl_zoo3") / "hyperparams" / f"{self.algo}.yml"))
+        elif path.suffix not in (".yml", ".yaml"):
+            path = default_config(self.config)
+        return _changed(read_entry(path, env_id), self.changes)
 
 
 def _changed(entry: Mapping[str, Any], changes: Mapping[str, Any]) -> dict[str, Any]:
@@ -96,7 +94,7 @@ class Measurement:
         if not 0.0 <= self.hold < 1.0:
             raise ValueError(f"hold={self.hold} must be a share of the steps, at least 0 and below 1")
 
-    def for_recipe(self, recipe: Recipe) -> Measurement:
+    def for_recipe(self, recipe: Recipe) -> "Measurement":
         """Return how this recipe is watched.
 
         :raises ValueError: If the recipe names a field that does not exist.

@@ -1,7 +1,5 @@
 """Trains many seeds of one or several recipes, alternating, and writes what it measured as JSON."""
 
-from __future__ import annotations
-
 import contextlib
 import json
 import math

@@ -1,7 +1,5 @@
 """Target: a mean return that a training reaches, and holds."""
 
-from __future__ import annotations
-
 
 class Target:
     """Notes when a training reaches a mean return to stay, in :attr:`reached`.

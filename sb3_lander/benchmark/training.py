@@ -1,7 +1,5 @@
 """One timed training of one recipe: the clock stops while fixed tasks are played."""
 
-from __future__ import annotations
-
 import argparse
 import contextlib
 import io

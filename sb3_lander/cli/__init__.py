@@ -3,8 +3,6 @@
 A module imports what it needs when its command runs, so that ``--help`` does not wait for torch.
 """
 
-from __future__ import annotations
-
 import argparse
 import ast
 from collections.abc import Callable
@@ -15,11 +13,7 @@ from typing import Any
 def add_command(
     commands: Any, name: str, run: Callable[[argparse.Namespace], None], summary: str, epilog: str | None = None
 ) -> argparse.ArgumentParser:
-    """Add a command to what ``add_subparsers`` returned, and return its parser, for its arguments.
-
-    :param run: Runs it, with the parsed command line.
-    :param summary: What ``--help`` says.
-    """
+    """Add a command to what ``add_subparsers`` returned, and return its parser, for its arguments."""
     parser: argparse.ArgumentParser = commands.add_parser(name, help=summary, description=summary, epilog=epilog)
     parser.set_defaults(run=run)
     return parser

@@ -1,35 +1,28 @@
 """Commands for one agent: ``enjoy`` watches it, ``export`` writes its policy as ONNX."""
 
-from __future__ import annotations
-
 import argparse
 from pathlib import Path
 from statistics import fmean, pstdev
 from typing import Any
 
-from sb3_lander.cli import (
-    add_command,
-    add_loading_arguments,
-    add_model_arguments,
-    add_playing_arguments,
-    env_kwargs,
-    pick,
-)
+from sb3_lander import cli
 
 
 def add_to(commands: Any) -> None:
     """Add the commands of this module."""
-    enjoy = add_command(commands, "enjoy", _enjoy, "Watch an agent: the one that ships with the package, or your own.")
+    enjoy = cli.add_command(
+        commands, "enjoy", _enjoy, "Watch an agent: the one that ships with the package, or your own."
+    )
     add = enjoy.add_argument
     add("path", nargs="?", type=Path, metavar="PATH", help="a run folder or .zip (default: the agent that ships)")
     add("--algo", help="of the agent that ships; or with --trust, of PATH (default: ppo; as PATH tells)")
     add("-n", "--n-timesteps", type=int, default=1000, help="steps to play (default: %(default)s)")
     add("--no-render", action="store_true", help="open no window")
     add("--seed", type=int, default=0, help="seed of the first episode (default: %(default)s)")
-    add_playing_arguments(enjoy)
-    add_loading_arguments(enjoy)
-    export = add_command(commands, "export", _export, "Write the deterministic policy as ONNX, and check it.")
-    add_model_arguments(export)
+    cli.add_playing_arguments(enjoy)
+    cli.add_loading_arguments(enjoy)
+    export = cli.add_command(commands, "export", _export, "Write the deterministic policy as ONNX, and check it.")
+    cli.add_model_arguments(export)
     export.add_argument("--onnx", type=Path, required=True, metavar="FILE", help="the file to write")
 
 
@@ -37,7 +30,7 @@ def _enjoy(arguments: argparse.Namespace) -> None:
     """Fly one episode after another, and say what each comes to, in the words of the Zoo's ``enjoy``."""
     if arguments.n_timesteps < 1:
         raise ValueError(f"-n {arguments.n_timesteps} must be at least 1 step")
-    kwargs = env_kwargs(arguments.env_kwargs)
+    kwargs = cli.env_kwargs(arguments.env_kwargs)
     from stable_baselines3.common.monitor import Monitor
 
     from sb3_lander.agents.agent import Agent, shipped_agent
@@ -46,7 +39,7 @@ def _enjoy(arguments: argparse.Namespace) -> None:
     path, algo = arguments.path, arguments.algo
     if path is None:
         path, algo = shipped_agent(algo or "ppo"), None
-    agent = Agent.load(path, algo=algo, env_kwargs=kwargs, **pick(arguments, "best", "trust"))
+    agent = Agent.load(path, algo=algo, env_kwargs=kwargs, **cli.pick(arguments, "best", "trust"))
     use_dummy_display_if_headless()
     successes: list[bool] = []
     steps, seed = 0, arguments.seed
@@ -74,6 +67,6 @@ def _export(arguments: argparse.Namespace) -> None:
     from sb3_lander.agents.agent import Agent
     from sb3_lander.agents.onnx import export
 
-    agent = Agent.load(arguments.path, **pick(arguments, "best", "trust", "algo", "env_id"))
+    agent = Agent.load(arguments.path, **cli.pick(arguments, "best", "trust", "algo", "env_id"))
     difference = export(agent, arguments.onnx)
     print(f"wrote {arguments.onnx}; onnxruntime and torch differ by at most {difference:.1e} on 10,000 observations")

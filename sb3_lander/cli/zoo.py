@@ -1,7 +1,5 @@
 """Commands around the RL Zoo's: ``zoo``, ``resume``, ``push-to-hub``, and ``config``, which tells if it knows us."""
 
-from __future__ import annotations
-
 import argparse
 import importlib
 import importlib.util
@@ -21,7 +19,7 @@ def add_to(commands: Any) -> None:
     epilog = "zoo train -h lists the arguments of the Zoo's train, and so on."
     zoo = add_command(commands, "zoo", _zoo, summary, epilog).add_argument
     names = ", ".join(_ZOO_COMMANDS)
-    zoo("zoo_command", type=_with_underscores, choices=_ZOO_COMMANDS, metavar="COMMAND", help=names)
+    zoo("zoo_command", type=lambda name: name.replace("-", "_"), choices=_ZOO_COMMANDS, metavar="COMMAND", help=names)
     zoo("rest", nargs=argparse.REMAINDER, metavar="...", help="that command's own arguments")
 
     summary = "Print the path of our hyperparameters, for --conf-file, or whether the RL Zoo's commands use them."
@@ -36,10 +34,6 @@ def add_to(commands: Any) -> None:
     summary = "Upload a run to the Hugging Face Hub, as the RL Zoo does."
     epilog = "All arguments are the RL Zoo's: --algo, --env, -f FOLDER, -orga NAME, ..."
     add_command(commands, "push-to-hub", _push, summary, epilog).set_defaults(passes_on=True)
-
-
-def _with_underscores(name: str) -> str:
-    return name.replace("-", "_")
 
 
 def _zoo(arguments: argparse.Namespace) -> None:

@@ -1,7 +1,5 @@
 """A Dask cluster as an executor: many machines, whose workers come and go."""
 
-from __future__ import annotations
-
 import asyncio
 import functools
 import logging
@@ -25,7 +23,6 @@ _POLL = 1.0  # seconds between two tries, or two looks at whether an item is sti
 _ANSWER, _PATIENCE = 5.0, 600.0  # seconds that a scheduler has to answer: at first, and where it was lost on the way
 _AWAY = (OSError, asyncio.TimeoutError)  # what Dask raises while there is no scheduler
 
-
 _Shares = dict[str, tuple[list[int], bool]]  # by worker: its cores, and whether others use them too
 
 
@@ -33,7 +30,7 @@ class ClusterError(OSError):
     """Something is wrong with the cluster, not with the work."""
 
 
-def open_executor(cluster: str | None, workers: int | None) -> ProcessExecutor | ClusterExecutor:
+def open_executor(cluster: str | None, workers: int | None) -> "ProcessExecutor | ClusterExecutor":
     """Return what the command line names; a ``with`` that an exception leaves ends what runs on it.
 
     :param cluster: As :class:`ClusterExecutor`; None for processes of this machine.
@@ -110,16 +107,14 @@ class ClusterExecutor(Executor):
         try:
             threads = client.nthreads()
             if threads.keys() != self._shares.keys():
-                self._shares = _share_out(client.run(_place, on_error="ignore"), threads)
+                places = client.run(lambda: (socket.gethostname(), usable_cores()), on_error="ignore")
+                self._shares = _share_out(places, threads)
         except _AWAY:
             return 0
         return sum(threads.values())
 
     def submit(self, function: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Future[Any]:
-        """Run the function on some worker.
-
-        An error of the function is not repeated, the item of a lost worker is, as Dask's ``allowed-failures`` says.
-        """
+        """Run the function on some worker, and again where that is lost, up to Dask's ``allowed-failures``."""
         # As bytes, so that the scheduler need not import what only workers need.
         work = cloudpickle.dumps((function, args, kwargs))
         future: Future[Any] = Future()
@@ -141,10 +136,6 @@ class ClusterExecutor(Executor):
     def shutdown(self, wait: bool = True, *, cancel_futures: bool = False) -> None:
         """Close the connection; workers drop what they are at, since nobody waits for it."""
         self._client.close()
-
-
-def _place() -> tuple[str, list[int]]:
-    return socket.gethostname(), usable_cores()
 
 
 def _share_out(places: Mapping[str, tuple[str, list[int]]], threads: Mapping[str, int]) -> _Shares:

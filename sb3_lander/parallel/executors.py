@@ -10,8 +10,6 @@ Every item has a fresh process to itself: torch's threads, the random numbers an
 write nothing; whoever called :func:`run` does.
 """
 
-from __future__ import annotations
-
 import contextlib
 import multiprocessing
 import os
@@ -101,7 +99,7 @@ class ProcessExecutor(Executor):
     def submit(self, function: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Future[Any]:
         """Run the function, once a place is free.
 
-        The future raises :class:`ChildProcessError` if the process was killed again and again.
+        :raises ChildProcessError: By the future, if the process was killed again and again.
         """
         # The server imports it once; processes are forked from there in a moment.
         self._context.set_forkserver_preload([function.__module__])

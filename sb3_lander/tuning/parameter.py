@@ -3,8 +3,6 @@
 By hand, since Optuna has distributions but no file format for them.
 """
 
-from __future__ import annotations
-
 import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -85,7 +83,7 @@ class Parameter:
         return all(name in chosen and chosen[name] in _as_list(wanted) for name, wanted in self.when.items())
 
     @classmethod
-    def read(cls, name: str, text: Any, above: Mapping[str, Parameter]) -> Parameter:
+    def read(cls, name: str, text: Any, above: Mapping[str, "Parameter"]) -> "Parameter":
         """Read one parameter of a space.
 
         :raises ValueError: With the parameter's name and what is wrong.

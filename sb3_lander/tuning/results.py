@@ -1,14 +1,12 @@
 """A study's results for people: tables, Optuna's own pictures, and its best trials judged again on fresh seeds."""
 
-from __future__ import annotations
-
 import importlib.util
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from concurrent.futures import Executor
 from dataclasses import replace
 from datetime import datetime, timezone
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import matplotlib as mpl
 import optuna
@@ -18,6 +16,7 @@ from optuna.trial import FrozenTrial, TrialState
 from sb3_lander.benchmark import runner as benchmark
 from sb3_lander.benchmark.recipes import Recipe
 from sb3_lander.evaluation.statistics import Interval, iqm, mean, median
+from sb3_lander.runs.provenance import machine
 from sb3_lander.tuning.search import Search
 from sb3_lander.tuning.study import counts, quiet
 
@@ -99,15 +98,14 @@ def table(found: Sequence[Candidate], search: Search) -> str:
     return "\n".join(lines)
 
 
-def winner_yaml(
-    winner: Candidate, study: optuna.Study, search: Search, seeds: Sequence[int], machine: Mapping[str, Any]
-) -> str:
+def winner_yaml(winner: Candidate, study: optuna.Study, search: Search, seeds: Sequence[int]) -> str:
     """Return the winner as a hyperparameter file that ``--conf-file`` takes, with where it comes from."""
     solving = f"median seconds to {search.target:g}"
     statistic = "interquartile mean of the return" if search.objective == "return" else solving
     where = "" if search.evaluate_on == "gymnasium" else f" on {search.evaluate_on}"
     origin = "the entry that the search started from" if winner.trial is None else f"trial {winner.trial.number}"
-    versions = ", ".join(f"{name} {version}" for name, version in machine["versions"].items() if version)
+    made_with = machine()
+    versions = ", ".join(f"{name} {version}" for name, version in made_with["versions"].items() if version)
     made = f"{datetime.now(timezone.utc):%Y-%m-%d} by `python -m sb3_lander tune top`"
     entry = yaml.safe_dump({search.env_id: winner.recipe.entry(search.env_id)}, sort_keys=False)
     return f"""# {search.algo} for {search.env_id}, in the RL Zoo's format.
@@ -115,7 +113,7 @@ def winner_yaml(
 # Provenance: {origin} of study {study.study_name!r} ({counts(study)} trials, {search.seeds} seeds each,
 # objective {search.objective}{where}). Judged on the fresh seeds {min(seeds)} to {max(seeds)}:
 # {statistic} {winner.figure} (95% interval over seeds).
-# Made {made} with python {machine["python"]}, {versions}.
+# Made {made} with python {made_with["python"]}, {versions}.
 
 {entry}"""
 

@@ -1,7 +1,5 @@
 """What a study searches: an entry, a space around it, and what a trial is worth."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,8 +15,8 @@ from sb3_lander.runs import entries
 from sb3_lander.tuning.search_space import SearchSpace, YamlSpace, ZooSpace, plain, read_space
 from sb3_lander.zoo import checks
 
+# What a trial is scored by, and Optuna's direction.
 OBJECTIVES: dict[str, Literal["maximize", "minimize"]] = {"return": "maximize", "time-to-solve": "minimize"}
-"""What a trial is scored by, and Optuna's direction."""
 
 
 @dataclass(frozen=True)

@@ -1,7 +1,5 @@
 """What a study may vary: plain YAML, or the RL Zoo's own ranges, and Optuna's suggestions from either."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -34,11 +32,10 @@ class YamlSpace:
     content: Mapping[str, Any]
 
     @classmethod
-    def read(cls, path: str | Path) -> YamlSpace:
-        """Read a file.
+    def read(cls, path: str | Path) -> "YamlSpace":
+        """Read a file, as :meth:`parse`; its name is in the message of an error.
 
         :raises FileNotFoundError: If there is none.
-        :raises ValueError: If it is no such mapping, or empty; the message names the file and the parameter.
         """
         content = read_yaml(path, "search space")
         try:
@@ -47,7 +44,7 @@ class YamlSpace:
             raise ValueError(f"{path}: {error}") from error
 
     @classmethod
-    def parse(cls, content: Any) -> YamlSpace:
+    def parse(cls, content: Any) -> "YamlSpace":
         """Read a space from what YAML gave.
 
         :raises ValueError: If it is no such mapping, or empty; the message names the parameter.

@@ -1,7 +1,5 @@
 """Where a study lives: a journal file, or a database; and that one command at a time writes to it."""
 
-from __future__ import annotations
-
 import contextlib
 import os
 import socket

@@ -1,7 +1,5 @@
 """A study: what it searches, how it chooses, and how far it is."""
 
-from __future__ import annotations
-
 import contextlib
 import json
 import warnings
@@ -39,10 +37,7 @@ ERROR = "error"
 
 
 def trial_seeds(study_name: str, number: int, count: int) -> list[int]:
-    """Return a trial's training seeds, which follow from the study's name and the trial's number.
-
-    They lie above 1,000,000, far from the seeds that benchmarks use.
-    """
+    """Return a trial's training seeds, all above 1,000,000: far from those that benchmarks use."""
     sequence = np.random.SeedSequence([zlib.crc32(study_name.encode()), number])
     return [1_000_000 + int(word) % 2**30 for word in sequence.generate_state(count)]
 
@@ -109,9 +104,8 @@ class Progress(NamedTuple):
         return sum(self)
 
     @classmethod
-    def of(cls, trials: list[FrozenTrial]) -> Progress:
+    def of(cls, trials: list[FrozenTrial]) -> "Progress":
         """Count the trials of a study."""
-        states = [trial.state for trial in trials]
-        failed = sum(trial.state is TrialState.FAIL and ERROR in trial.user_attrs for trial in trials)
-        complete, pruned = states.count(TrialState.COMPLETE), states.count(TrialState.PRUNED)
-        return cls(complete, pruned, failed, states.count(TrialState.RUNNING))
+        states = Counter(t.state for t in trials if t.state is not TrialState.FAIL or ERROR in t.user_attrs)
+        shown = (TrialState.COMPLETE, TrialState.PRUNED, TrialState.FAIL, TrialState.RUNNING)
+        return cls(*(states[state] for state in shown))

@@ -1,7 +1,5 @@
 """A search for hyperparameters: trials of several seeds each, asked for and told by one command."""
 
-from __future__ import annotations
-
 import contextlib
 import sys
 import time

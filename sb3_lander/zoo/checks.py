@@ -3,8 +3,6 @@
 By hand, since what is valid is what the algorithm's constructor and the RL Zoo take, which no schema library reads.
 """
 
-from __future__ import annotations
-
 import difflib
 import inspect
 import math
@@ -23,6 +21,7 @@ _FROM_THE_ZOO = {"self", "env", "seed", "device", "verbose", "tensorboard_log", 
 _SCHEDULES = ("learning_rate", "clip_range", "clip_range_vf", "delta_std")
 _COUNTS = {"n_timesteps", "n_envs", "n_steps", "batch_size", "n_epochs", "buffer_size", "n_delta", "frame_stack"}
 _FRACTIONS = ("gamma", "gae_lambda", "tau")
+# The types of the keys that the algorithm's constructor does not tell, and how to say so.
 _TYPES: dict[str, tuple[Any, str]] = {
     "n_envs": (int, "a whole number"),
     "frame_stack": (int, "a whole number"),
@@ -33,8 +32,6 @@ _TYPES: dict[str, tuple[Any, str]] = {
     "normalize": (bool | Mapping | str, "true, false or a mapping"),
     "policy": (str, "the name of a policy, or its dotted path"),
 }
-"""The types that an entry's keys may have where the algorithm's constructor does not tell, and how to say so."""
-
 _WORDS = {int: "a whole number", float: "a number", bool: "true or false", str: "a string", types.NoneType: "null"}
 
 

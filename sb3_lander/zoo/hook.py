@@ -4,8 +4,6 @@
 ``ExperimentManager(...)`` yields a :class:`~sb3_lander.zoo.manager.LanderExperimentManager` for our environment ids.
 """
 
-from __future__ import annotations
-
 import importlib
 from types import ModuleType
 from typing import Any
@@ -36,22 +34,20 @@ class _UnfinishedModule(ModuleType):
     """
 
     @property
-    def ExperimentManager(self) -> type:  # noqa: N802 - the Zoo's name
+    def ExperimentManager(self) -> Any:  # noqa: N802 - the Zoo's name
         if "ExperimentManager" not in vars(self):
             raise AttributeError(f"module {self.__name__!r} has no attribute 'ExperimentManager' yet")
         self.__class__ = ModuleType  # type: ignore[assignment] # a module may change its class; mypy models no such change
-        _install(vars(self)["ExperimentManager"])
-        manager: type = vars(self)["ExperimentManager"]
-        return manager
+        return _install(vars(self)["ExperimentManager"])
 
 
-def _install(manager: Any) -> None:
+def _install(manager: Any) -> Any:
     """Make ``manager(...)`` construct our subclass for our ids.
 
     The class is changed in place because ``train`` may already have bound its name (``--gym-packages``).
     """
     if "__new__" in vars(manager):
-        return
+        return manager
 
     def new(cls: type, args: Any = None, algo: str = "", env_id: str = "", *rest: Any, **kwargs: Any) -> Any:
         if cls is manager and env_id in ENV_IDS:
@@ -61,3 +57,4 @@ def _install(manager: Any) -> None:
         return object.__new__(cls)
 
     manager.__new__ = new
+    return manager

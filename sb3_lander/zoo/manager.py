@@ -1,7 +1,5 @@
 """The RL Zoo's experiment manager for this package's environment ids."""
 
-from __future__ import annotations
-
 import copy
 import inspect
 import math
@@ -36,14 +34,11 @@ from sb3_lander.zoo import checks
 class LanderExperimentManager(ExperimentManager):
     """The Zoo's ``ExperimentManager`` with this package's files, which finds mistakes before they cost a run.
 
-    It differs from its base in seven ways. Without ``--conf-file`` it reads this package's YAML. It checks an
-    entry before anything is written. A tuning trial keeps the entry's other ``policy_kwargs``, in the search
-    and in ``--trial-id``. EnvPool is told which environments are for training. Every model is saved whole, see
-    :mod:`sb3_lander.runs.saving`. The episodes of an evaluation are played side by side, unless ``--n-eval-envs`` says
-    otherwise. And torch runs on one thread unless ``--num-threads`` says otherwise, because these networks are too
-    small to share between threads.
-
-    Its parameters are those of ``ExperimentManager``; ``env_id`` is one of :data:`sb3_lander.envs.ENV_IDS`.
+    Without ``--conf-file`` it reads this package's YAML. It checks an entry before anything is written. A tuning trial
+    keeps the entry's other ``policy_kwargs``, in the search and in ``--trial-id``. EnvPool is told which environments
+    are for training. Every model is saved whole, see :mod:`sb3_lander.runs.saving`. The episodes of an evaluation are
+    played side by side, unless ``--n-eval-envs`` says otherwise. And torch runs on one thread, since these networks are
+    too small to share, unless ``--num-threads`` says otherwise. The parameters are those of ``ExperimentManager``.
     """
 
     def __init__(self, args: Any, algo: str, env_id: str, *rest: Any, **kwargs: Any) -> None:

@@ -1,9 +1,8 @@
 """Continue an interrupted run of the RL Zoo from the newest of its models that is whole."""
 
-from __future__ import annotations
-
 import argparse
 import csv
+import functools
 import importlib
 import io
 import itertools
@@ -14,6 +13,7 @@ import sys
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import torch
@@ -24,6 +24,7 @@ from stable_baselines3.common.logger import configure
 from stable_baselines3.common.off_policy_algorithm import OffPolicyAlgorithm
 from stable_baselines3.common.utils import set_random_seed
 from stable_baselines3.common.vec_env import VecEnv, VecNormalize
+from torch.utils.tensorboard import SummaryWriter
 
 from sb3_lander.callbacks.eval_callback import WholeEvalCallback
 from sb3_lander.runs.archive import check_whole, read_settings
@@ -75,10 +76,7 @@ def resume(path: str | Path) -> None:
 
 
 def newest_checkpoint(run: Run) -> Checkpoint | None:
-    """Return the model of a run that has the most steps and is whole, and say which ones are not.
-
-    :return: A checkpoint, the best model or the final one; None if there is none.
-    """
+    """Return the whole model (a checkpoint, the best or the final one) of the most steps, and say which are not whole."""
     for candidate in sorted(_candidates(run), key=lambda c: c.step, reverse=True):
         if run.config.get("normalize") and candidate.vecnormalize is None:
             print(f"note: {candidate.model} has no normalisation statistics, so it is left out")
@@ -152,7 +150,8 @@ class _ResumingManager(LanderExperimentManager):
                 print("note: no replay buffer was saved (--save-replay-buffer), so it is filled anew")
         folder = self._run.tensorboard_folder(model.start_time / 1e9)
         if folder is not None:
-            _hide_events(folder, model.num_timesteps)
+            # It tells TensorBoard that what was logged after this step is made again.
+            SummaryWriter(str(folder), purge_step=model.num_timesteps + 1).close()
             model.set_logger(configure(str(folder), ["stdout", "tensorboard"] if self.verbose else ["tensorboard"]))
         return model
 
@@ -164,19 +163,12 @@ class _ResumingManager(LanderExperimentManager):
 
     def learn(self, model: BaseAlgorithm) -> None:
         """Train for what is left of the budget."""
-        super().learn(model if self._checkpoint is None else _Continued(model))  # type: ignore[arg-type]  # what the Zoo uses of it
-
-
-class _Continued:
-    """A model whose ``learn(n)`` goes on until its step count is n."""
-
-    def __init__(self, model: BaseAlgorithm) -> None:
-        self._model = model
-        self.env, self.policy = model.env, model.policy
-
-    def learn(self, total_timesteps: int, **kwargs: Any) -> None:
-        remaining = total_timesteps - self._model.num_timesteps
-        self._model.learn(remaining, reset_num_timesteps=False, **kwargs)
+        used: Any = model
+        if self._checkpoint is not None:
+            self.n_timesteps -= model.num_timesteps
+            learn = functools.partial(model.learn, reset_num_timesteps=False)
+            used = SimpleNamespace(env=model.env, policy=model.policy, learn=learn)  # what the Zoo uses of a model
+        super().learn(used)
 
 
 def _set_aside_monitors(folder: Path, until: float) -> None:
@@ -200,10 +192,3 @@ def _set_aside_monitors(folder: Path, until: float) -> None:
             rank = file.name.removesuffix(".monitor.csv")
             parts = (folder / f"{rank}.part{n}.monitor.csv" for n in itertools.count(1))
             os.replace(file, next(part for part in parts if not part.exists()))
-
-
-def _hide_events(folder: Path, step: int) -> None:
-    """Tell TensorBoard that what was logged after this step is made again."""
-    from torch.utils.tensorboard import SummaryWriter
-
-    SummaryWriter(str(folder), purge_step=step + 1).close()

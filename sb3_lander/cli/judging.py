@@ -1,6 +1,4 @@
-"""``python -m sb3_lander evaluate``: fixed tasks for a saved model, or for every checkpoint of a run."""
-
-from __future__ import annotations
+"""Commands that judge models: ``evaluate`` plays fixed tasks; ``report`` and ``compare`` write a page."""
 
 import argparse
 import contextlib
@@ -17,7 +15,7 @@ _SEVERAL_PROCESSES_FROM = 300  # tasks from which starting processes takes less 
 
 
 def add_to(commands: Any) -> None:
-    """Add the command of this module."""
+    """Add the commands of this module."""
     summary = "Play fixed tasks with a saved model, or with every checkpoint of a run, and report."
     parser = add_command(commands, "evaluate", _evaluate, summary)
     add_model_arguments(parser)
@@ -33,6 +31,22 @@ def add_to(commands: Any) -> None:
     add("--csv", type=Path, metavar="FILE", help="write a row for each episode")
     add("--processes", type=int, metavar="P", help="worker processes (default: one a core from 300 episodes on)")
     add("--cluster", metavar="WHERE", help="play on a Dask cluster: its scheduler's address, or --scheduler-file")
+
+    summary = "Write a page with figures and videos of runs, in one file."
+    what = "run folders of the RL Zoo: one, or several seeds side by side"
+    _add_page(commands, "report", _report, summary, "RUN", what)
+    summary = "Write a page that compares configurations over their seeds."
+    what = "a benchmark's JSON, a run folder of the RL Zoo, or a folder of runs that are one configuration's seeds"
+    _add_page(commands, "compare", _compare, summary, "A", what)
+
+
+def _add_page(commands: Any, name: str, run: Any, summary: str, path: str, what: str) -> None:
+    add = add_command(commands, name, run, summary).add_argument
+    add("paths", nargs="+", type=Path, metavar=path, help=what)
+    add("-o", "--out", type=Path, default=Path(f"{name}.html"), help="the page (default: %(default)s)")
+    add("--episodes", type=int, default=100, help="fixed tasks for each run (default: %(default)s)")
+    add("--figures", type=Path, metavar="DIR", help="save the figures as SVG and PNG too, for papers")
+    add("--trust", action="store_true", help="unpickle the runs' files, which can run any code of their author")
 
 
 def _evaluate(arguments: argparse.Namespace) -> None:
@@ -89,7 +103,7 @@ def _check(arguments: argparse.Namespace) -> None:
         raise ValueError(f"the number of videos must be >= 0, got {arguments.video}")
 
 
-def _hand_over(arguments: argparse.Namespace, results: list[Evaluated]) -> None:
+def _hand_over(arguments: argparse.Namespace, results: "list[Evaluated]") -> None:
     from sb3_lander.evaluation import output
     from sb3_lander.runs.files import write_text
 
@@ -112,4 +126,21 @@ def _hand_over(arguments: argparse.Namespace, results: list[Evaluated]) -> None:
         except OSError as error:
             print(f"note: nothing was added to the TensorBoard log {folder}: {error.strerror}")
     for path in written:
+        print(f"wrote {path}")
+
+
+def _report(arguments: argparse.Namespace) -> None:
+    from sb3_lander.report.run_page import report
+
+    options = pick(arguments, "episodes", "figures", "trust")
+    for path in report(arguments.paths, arguments.out, progress=sys.stderr.isatty(), **options):
+        print(f"wrote {path}")
+
+
+def _compare(arguments: argparse.Namespace) -> None:
+    from sb3_lander.report.comparison import compare, read_configurations
+
+    options = {"progress": sys.stderr.isatty(), **pick(arguments, "episodes", "trust")}
+    found = [one for path in arguments.paths for one in read_configurations(path, **options)]
+    for path in compare(found, arguments.out, figures=arguments.figures):
         print(f"wrote {path}")

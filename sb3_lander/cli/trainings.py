@@ -1,25 +1,38 @@
-"""``python -m sb3_lander tune``, ``tune top`` and ``tune show``: a search with Optuna."""
-
-from __future__ import annotations
+"""Commands that train many times: ``benchmark`` measures recipes, ``tune`` searches with Optuna."""
 
 import argparse
 import sys
 from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from sb3_lander.cli import add_command, pick
-
-if TYPE_CHECKING:
-    import optuna
-
-    from sb3_lander.tuning.search import Search
 
 _CLUSTER = "train on a Dask cluster: its scheduler's address, or --scheduler-file"
 
 
 def add_to(commands: Any) -> None:
     """Add the commands of this module."""
+    summary = "Train many seeds of one or several recipes and measure them."
+    add = add_command(commands, "benchmark", _benchmark, summary).add_argument
+    what = "ppo, zoo (the Zoo's own entry), allenact, or a YAML file of recipes"
+    add("recipes", nargs="+", metavar="RECIPE", help=what)
+    add("--out", type=Path, metavar="FILE", help="JSON file, always needed; an unfinished one is continued")
+    add("--env", dest="env_id", default="LunarLanderContinuous-v3", help="environment id (default: %(default)s)")
+    add("--seeds", type=int, default=10, help="number of seeds (default: %(default)s)")
+    add("--first-seed", type=int, default=1000, help="first seed; tuning used seeds below 1000 (default: %(default)s)")
+    add("--budget", type=int, help="environment steps (default: the recipe's own n_timesteps)")
+    add("--targets", type=float, nargs="+", default=[200.0, 250.0], help="mean returns to reach (default: 200 250)")
+    add("--hold", type=float, default=0.1, help="share of its steps for which a target must hold (default: 0.1)")
+    add("--until-solved", action="store_true", help="end a training once it has reached every target")
+    what = "end a training there at the latest, with its schedules as they are"
+    add("--steps-limit", type=int, metavar="STEPS", help=what)
+    add("--eval-every", type=int, default=4096, help="steps between evaluations (default: %(default)s)")
+    add("--final-episodes", type=int, default=1000, help="tasks of the final report (default: %(default)s)")
+    add("--jobs", type=int, help="trainings side by side, which share out this machine's cores (default: 1)")
+    add("--cluster", metavar="WHERE", help=_CLUSTER)
+    add("--baseline", help="recipe to divide the others' times by in the table")
+
     summary = "Search hyperparameters with Optuna: several seeds a trial, side by side or on a cluster."
     parser = add_command(commands, "tune", _tune, summary)
     add = _with_study(parser, required=False)
@@ -40,9 +53,8 @@ def add_to(commands: Any) -> None:
     add("--sampler", default="tpe", help="tpe, random or qmc (default: %(default)s)")
     add("--pruner", default="median", help="median, halving or none (default: %(default)s)")
     verbs = parser.add_subparsers(metavar="top|show")
-    add = _with_study(
-        add_command(verbs, "top", _top, "re-run the best trials on fresh seeds, write the winner as YAML")
-    )
+    summary = "re-run the best trials on fresh seeds and write the winner as YAML"
+    add = _with_study(add_command(verbs, "top", _top, summary))
     add("--candidates", type=int, default=5, help="how many of the best trials (default: %(default)s)")
     add("--seeds", type=int, default=10, help="fresh training seeds (default: %(default)s)")
     add("--first-seed", type=int, default=500, help="the first of them (default: %(default)s)")
@@ -78,35 +90,53 @@ def _tune(arguments: argparse.Namespace) -> None:
     print(f"study {arguments.study}: {now.complete} trials complete, {now.pruned} pruned, {now.failed} failed")
 
 
-def _opened(arguments: argparse.Namespace) -> tuple[optuna.Study, Search]:
-    from sb3_lander.tuning.storage import open_storage
-    from sb3_lander.tuning.study import open_study
+def _benchmark(arguments: argparse.Namespace) -> None:
+    from sb3_lander.benchmark import runner as benchmark
+    from sb3_lander.benchmark.recipes import Measurement
+    from sb3_lander.parallel.cluster import open_executor
 
-    return open_study(open_storage(arguments.storage), arguments.study)
+    names = ("env_id", "hold", "eval_every", "budget", "until_solved", "steps_limit", "final_episodes")
+    measurement = Measurement(targets=tuple(arguments.targets), **pick(arguments, *names))
+    seeds = range(arguments.first_seed, arguments.first_seed + arguments.seeds)
+    recipes = benchmark.load_recipes(arguments.recipes)
+    for recipe in recipes:
+        recipe.entry(arguments.env_id)  # what cannot be trained has the first word
+    if arguments.out is None:
+        raise ValueError("--out FILE is missing: the JSON file for the results")
+    if arguments.baseline is not None and arguments.baseline not in {recipe.name for recipe in recipes}:
+        raise ValueError(f"--baseline {arguments.baseline} is none of the recipes {[r.name for r in recipes]}")
+    with open_executor(arguments.cluster, arguments.jobs) as executor:
+        results = benchmark.run(recipes, seeds, measurement, arguments.out, executor=executor)
+    print(benchmark.table(results, arguments.baseline))
+    if any(run.get("shares_cores") for run in results["runs"]):
+        print("note: trainings shared cores with each other, so that their seconds say little")
 
 
 def _top(arguments: argparse.Namespace) -> None:
     from sb3_lander.parallel.cluster import open_executor
     from sb3_lander.runs.files import write_text
-    from sb3_lander.runs.provenance import machine
     from sb3_lander.tuning import results
+    from sb3_lander.tuning.storage import open_storage
+    from sb3_lander.tuning.study import open_study
 
     if arguments.seeds < 1:
         raise ValueError(f"--seeds {arguments.seeds} must be at least 1")
     out: Path = arguments.out or Path(f"{arguments.study}.yml")
     seeds = range(arguments.first_seed, arguments.first_seed + arguments.seeds)
-    study, search = _opened(arguments)
+    study, search = open_study(open_storage(arguments.storage), arguments.study)
     with open_executor(arguments.cluster, arguments.jobs) as executor:
         found = results.rerun(study, search, arguments.candidates, seeds, out.with_suffix(".json"), executor)
     print(results.table(found, search))
-    write_text(out, results.winner_yaml(found[0], study, search, seeds, machine()))
+    write_text(out, results.winner_yaml(found[0], study, search, seeds))
     print(f"wrote {out}")
 
 
 def _show(arguments: argparse.Namespace) -> None:
     from sb3_lander.tuning.results import draw, overview
+    from sb3_lander.tuning.storage import open_storage
+    from sb3_lander.tuning.study import open_study
 
-    study, search = _opened(arguments)
+    study, search = open_study(open_storage(arguments.storage), arguments.study)
     print(overview(study, search))
     for path in draw(study, arguments.folder or Path(f"{arguments.study}_plots")):
         print(f"wrote {path}")
