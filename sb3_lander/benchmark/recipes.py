@@ -14,8 +14,7 @@ class Recipe:
     """What is trained: an algorithm and its hyperparameters, as a change to an entry of a YAML file.
 
     :param name: How results call it.
-    :param config: A name that ``python -m sb3_lander config`` knows, ``zoo`` for the RL Zoo's own entry, or a YAML
-        file's path.
+    :param config: A name that ``sb3_lander config`` knows, ``zoo`` for the RL Zoo's own entry, or a YAML file's path.
     :param algo: The Zoo's name of the algorithm.
     :param changes: Hyperparameters over the entry's; ``policy_kwargs`` are merged; a value of None takes the key out.
     :param vec_env: ``dummy`` or ``subproc``, as the Zoo's ``--vec-env``.
@@ -59,19 +58,16 @@ class Measurement:
 
     :param env_id: Environment to train and to be evaluated on.
     :param targets: Mean returns over 100 fixed tasks whose time is recorded.
-    :param hold: For which share of its steps, below 1, a target must hold, see
-        :class:`~sb3_lander.benchmark.target.Target`.
+    :param hold: Share of its steps, below 1, for which a target must hold, see :mod:`sb3_lander.benchmark.target`.
     :param eval_every: Environment steps between two evaluations until every target is reached.
-    :param evaluate_on: ``gymnasium`` for the fixed tasks; ``envpool`` for 48 episodes there: quicker, for searches, no
-        curve.
+    :param evaluate_on: ``gymnasium`` for the fixed tasks; ``envpool`` for 48 episodes there: quicker, without a curve.
     :param curve_points: Evaluations spread over the whole budget, for the learning curve.
     :param budget: Environment steps, over which schedules stretch; the recipe's own ``n_timesteps`` when None.
     :param until_solved: End as soon as every target is reached, without changing the schedules.
     :param steps_limit: End after this many environment steps at the latest, without changing the schedules.
     :param final_episodes: Tasks of the final report; 0 for none.
     :param final_first_seed: First seed of those tasks; nothing may be selected on the default's.
-    :param zoo_evaluations: Let the Zoo's own EvalCallback run at its defaults, as in ``python -m rl_zoo3.train``, and
-        tell what it costs.
+    :param zoo_evaluations: Let the Zoo's own EvalCallback run at its defaults, and tell what it costs.
     :raises ValueError: If ``hold`` or ``evaluate_on`` is none of these.
     """
 

@@ -97,10 +97,7 @@ class ProcessExecutor(Executor):
         self._threads = futures.ThreadPoolExecutor(workers, initializer=_start_thread)
 
     def submit(self, function: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Future[Any]:
-        """Run the function, once a place is free.
-
-        :raises ChildProcessError: By the future, if the process was killed again and again.
-        """
+        """Run the function, once a place is free. The future raises ChildProcessError if it is always killed."""
         # The server imports it once; processes are forked from there in a moment.
         self._context.set_forkserver_preload([function.__module__])
         return self._threads.submit(self._run, function, args, kwargs)

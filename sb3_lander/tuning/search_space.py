@@ -122,8 +122,7 @@ class ZooSpace:
         return {}
 
 
-SearchSpace = YamlSpace | ZooSpace
-"""What a study may vary."""
+SearchSpace = YamlSpace | ZooSpace  # what a study may vary
 
 
 def read_space(path: str | Path | None, algo: str, n_actions: int, n_envs: int) -> SearchSpace:

@@ -23,11 +23,9 @@ _COUNTS = {"n_timesteps", "n_envs", "n_steps", "batch_size", "n_epochs", "buffer
 _FRACTIONS = ("gamma", "gae_lambda", "tau")
 # The types of the keys that the algorithm's constructor does not tell, and how to say so.
 _TYPES: dict[str, tuple[Any, str]] = {
-    "n_envs": (int, "a whole number"),
-    "frame_stack": (int, "a whole number"),
+    **dict.fromkeys(("n_envs", "frame_stack"), (int, "a whole number")),
     "env_kwargs": (Mapping, "a mapping"),
-    "policy_kwargs": (Mapping | str | None, "a mapping"),
-    "replay_buffer_kwargs": (Mapping | str | None, "a mapping"),
+    **dict.fromkeys(("policy_kwargs", "replay_buffer_kwargs"), (Mapping | str | None, "a mapping")),
     "monitor_kwargs": (Mapping | str, "a mapping"),
     "normalize": (bool | Mapping | str, "true, false or a mapping"),
     "policy": (str, "the name of a policy, or its dotted path"),

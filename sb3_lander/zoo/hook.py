@@ -28,9 +28,9 @@ def register() -> None:
 class _UnfinishedModule(ModuleType):
     """The class of ``rl_zoo3.exp_manager`` from the moment it imports ``custom_envs`` until its first use.
 
-    ``record_video`` and user code import ``rl_zoo3.exp_manager`` before anything else, so our hook runs while
-    that module has not defined ``ExperimentManager`` yet. A property of the module's type is looked up before
-    the module's own names: it installs the hook when somebody first asks for the class, and then goes away.
+    ``record_video`` and user code import ``rl_zoo3.exp_manager`` before anything else, so our hook runs while that
+    module has not defined ``ExperimentManager`` yet. A property of the module's type is looked up before the module's
+    own names: it installs the hook when somebody first asks for the class, and then goes away.
     """
 
     @property
@@ -42,10 +42,7 @@ class _UnfinishedModule(ModuleType):
 
 
 def _install(manager: Any) -> Any:
-    """Make ``manager(...)`` construct our subclass for our ids.
-
-    The class is changed in place because ``train`` may already have bound its name (``--gym-packages``).
-    """
+    """Let it construct our subclass for our ids; changed in place, as ``train --gym-packages`` has bound its name."""
     if "__new__" in vars(manager):
         return manager
 

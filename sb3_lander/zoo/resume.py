@@ -76,7 +76,7 @@ def resume(path: str | Path) -> None:
 
 
 def newest_checkpoint(run: Run) -> Checkpoint | None:
-    """Return the whole model (a checkpoint, the best or the final one) of the most steps, and say which are not whole."""
+    """Return the whole model (a checkpoint, the best or the final one) with the most steps, and name damaged ones."""
     for candidate in sorted(_candidates(run), key=lambda c: c.step, reverse=True):
         if run.config.get("normalize") and candidate.vecnormalize is None:
             print(f"note: {candidate.model} has no normalisation statistics, so it is left out")
