@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from sb3_lander.cli import add_command, pick
+from sb3_lander.envs.registration import V3_ID
 
 _CLUSTER = "train on a Dask cluster: its scheduler's address, or --scheduler-file"
 
@@ -18,7 +19,7 @@ def add_to(commands: Any) -> None:
     what = "ppo, zoo (the Zoo's own entry), allenact, or a YAML file of recipes"
     add("recipes", nargs="+", metavar="RECIPE", help=what)
     add("--out", type=Path, metavar="FILE", help="JSON file, always needed; an unfinished one is continued")
-    add("--env", dest="env_id", default="LunarLanderContinuous-v3", help="environment id (default: %(default)s)")
+    add("--env", dest="env_id", metavar="ENV", default=V3_ID, help="environment id (default: %(default)s)")
     add("--seeds", type=int, default=10, help="number of seeds (default: %(default)s)")
     add("--first-seed", type=int, default=1000, help="first seed; tuning used seeds below 1000 (default: %(default)s)")
     add("--budget", type=int, help="environment steps (default: the recipe's own n_timesteps)")
@@ -37,7 +38,7 @@ def add_to(commands: Any) -> None:
     parser = add_command(commands, "tune", _tune, summary)
     add = _with_study(parser, required=False)
     add("--algo", default="ppo", help="the Zoo's name of the algorithm (default: %(default)s)")
-    add("--env", default="LunarLanderContinuous-v3", help="environment id (default: %(default)s)")
+    add("--env", default=V3_ID, help="environment id (default: %(default)s)")
     add("--trials", type=int, metavar="N", help="trials of the whole study, of all calls together")
     add("--hours", type=float, metavar="H", help="start no trial after this time")
     add("--workers", type=int, metavar="W", help="processes that train (default: 1)")
