@@ -13,7 +13,7 @@ The rooms, from the ground up; a module imports only from its own room and those
     benchmark    many seeds of many recipes, timed
     tuning       a search with Optuna, and its ranking on fresh seeds
     report       figures and pages for people
-    cli          python -m sb3_lander: one module a command
+    cli          python -m sb3_lander: parse, call, print
 
 Importing this package registers ``LunarLanderContinuous-v2`` with gymnasium and imports neither torch nor
 rl_zoo3; the public names are imported when first used. Where the RL Zoo is already loaded (its

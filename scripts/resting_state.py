@@ -3,8 +3,8 @@
     python scripts/resting_state.py --seeds 3 25 33 0 > scripts/results/resting_state.txt
 
 trains each seed of hyperparams/ppo.yml as it was while it had one std for all states (400,000 steps, episodes of 320
-steps throughout), counts how often the training itself saw a lander fall asleep, plays 40 tasks with and without the policy's
-noise, and looks at every step on which both legs touch the ground and nothing moves.
+steps throughout), counts how often the training itself saw a lander fall asleep, plays 40 tasks with and without the
+policy's noise, and looks at every step on which both legs touch the ground and nothing moves.
 """
 
 from __future__ import annotations
