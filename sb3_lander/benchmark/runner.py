@@ -21,7 +21,7 @@ from sb3_lander.evaluation.statistics import Interval, iqm, mean, median, ratio_
 from sb3_lander.parallel import ProcessExecutor
 from sb3_lander.parallel import run as run_items
 from sb3_lander.runs.files import write_text
-from sb3_lander.runs.provenance import machine
+from sb3_lander.runs.provenance import system_info
 
 
 def load_recipes(specifications: Sequence[str]) -> list[Recipe]:
@@ -106,7 +106,7 @@ def _results(recipes: Sequence[Recipe], measurement: Measurement, out: Path) -> 
         "command": " ".join(Path(word).name if os.sep in word else word for word in sys.orig_argv),
         "date": datetime.now(timezone.utc).isoformat(timespec="seconds"),
         "commit": _commit(),
-        "machine": machine(),
+        "machine": system_info(),
         "measurement": asdict(measurement),
         "recipes": described,
         "runs": [],

@@ -17,7 +17,7 @@ import cloudpickle  # type: ignore[import-untyped]  # it ships no types
 
 from sb3_lander.envs.cores import usable_cores
 from sb3_lander.parallel.executors import ProcessExecutor
-from sb3_lander.runs.provenance import machine
+from sb3_lander.runs.provenance import system_info
 
 _POLL = 1.0  # seconds between two tries, or two looks at whether an item is still wanted
 _ANSWER, _PATIENCE = 5.0, 600.0  # seconds that a scheduler has to answer: at first, and where it was lost on the way
@@ -150,7 +150,7 @@ def _share_out(places: Mapping[str, tuple[str, list[int]]], threads: Mapping[str
 
 @functools.cache
 def _versions() -> dict[str, str | None]:
-    found = machine()
+    found = system_info()
     return {"python": found["python"], "distributed": metadata.version("distributed"), **found["versions"]}
 
 

@@ -90,7 +90,7 @@ class ProcessExecutor(Executor):
             self._free.put(list(cores[number::workers]) or [cores[number % len(cores)]])
         methods = multiprocessing.get_all_start_methods()
         self._context: Any = multiprocessing.get_context("forkserver" if "forkserver" in methods else "spawn")
-        self._lifeline, self._own_end = self._context.Pipe(duplex=False)
+        self._child_end, self._own_end = self._context.Pipe(duplex=False)
         self._is_over = False
         # Its first start lets Ctrl-C through again, which _start_thread shuts out.
         resource_tracker.ensure_running()
@@ -108,7 +108,7 @@ class ProcessExecutor(Executor):
             for _ in range(ATTEMPTS):
                 # Ours to remove, since a process that is killed does not.
                 with contextlib.suppress(BrokenProcessPool), tempfile.TemporaryDirectory() as scratch:
-                    start = (self._lifeline, scratch, cores, self._shared)
+                    start = (self._child_end, scratch, cores, self._shared)
                     take_opencv_off_path()
                     with futures.ProcessPoolExecutor(1, self._context, _start_process, start) as process:
                         return process.submit(function, *args, **kwargs).result()
@@ -150,7 +150,7 @@ def _start_thread() -> None:
         signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGINT])
 
 
-def _start_process(lifeline: Connection, scratch: str, cores: list[int], shared: bool) -> None:
+def _start_process(parent: Connection, scratch: str, cores: list[int], shared: bool) -> None:
     global _shares_cores  # noqa: PLW0603 - an executor's initializer can hand over its result in no other way
     _shares_cores = shared
     tempfile.tempdir = scratch
@@ -158,11 +158,11 @@ def _start_process(lifeline: Connection, scratch: str, cores: list[int], shared:
     # EnvPool starts as many threads as there are cores; those of several processes would be in each other's way.
     if hasattr(os, "sched_setaffinity"):
         os.sched_setaffinity(0, cores)
-    threading.Thread(target=_end_with, args=(lifeline,), daemon=True).start()
+    threading.Thread(target=_end_with, args=(parent,), daemon=True).start()
 
 
-def _end_with(lifeline: Connection) -> None:
+def _end_with(parent: Connection) -> None:
     """End this process once whoever started it has closed the other end, or is no more."""
     with contextlib.suppress(EOFError, OSError):
-        lifeline.recv()
+        parent.recv()
     os._exit(1)

@@ -16,7 +16,7 @@ from optuna.trial import FrozenTrial, TrialState
 from sb3_lander.benchmark import runner as benchmark
 from sb3_lander.benchmark.recipes import Recipe
 from sb3_lander.evaluation.statistics import Interval, iqm, mean, median
-from sb3_lander.runs.provenance import machine
+from sb3_lander.runs.provenance import system_info
 from sb3_lander.tuning.search import Search
 from sb3_lander.tuning.study import counts, quiet
 
@@ -104,7 +104,7 @@ def winner_yaml(winner: Candidate, study: optuna.Study, search: Search, seeds: S
     statistic = "interquartile mean of the return" if search.objective == "return" else solving
     where = "" if search.evaluate_on == "gymnasium" else f" on {search.evaluate_on}"
     origin = "the entry that the search started from" if winner.trial is None else f"trial {winner.trial.number}"
-    made_with = machine()
+    made_with = system_info()
     versions = ", ".join(f"{name} {version}" for name, version in made_with["versions"].items() if version)
     made = f"{datetime.now(timezone.utc):%Y-%m-%d} by `python -m sb3_lander tune top`"
     entry = yaml.safe_dump({search.env_id: winner.recipe.entry(search.env_id)}, sort_keys=False)
