@@ -1,0 +1,93 @@
+"""The figures of the documentation, drawn from the committed results for light and for dark pages."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from update_readme import inverse, load
+
+from sb3_lander.benchmark.runner import runs_of, summary, to_target
+from sb3_lander.report.plot import Plot, new_axes
+
+
+def draw_mean(axes: Axes, runs: Sequence[Mapping[str, Any]], label: str) -> None:
+    """Draw the mean return of a recipe's seeds against steps, and the seeds' range."""
+    curves = [run["curve"] for run in runs]
+    points = min(map(len, curves))
+    steps = [curves[0][i]["steps"] for i in range(points)]
+    values = [[curve[i]["mean_return"] for curve in curves] for i in range(points)]
+    (line,) = axes.plot(steps, [sum(value) / len(value) for value in values], label=f"{label}, {len(runs)} seeds")
+    low, high = [min(value) for value in values], [max(value) for value in values]
+    axes.fill_between(steps, low, high, color=line.get_color(), alpha=0.2, linewidth=0)
+
+
+def curves(name: str, recipes: Mapping[str, str]) -> Callable[[], Figure]:
+    """Return what draws the learning curves of some recipes in a result."""
+
+    def draw() -> Figure:
+        results = load(name)
+        figure, (axes,) = new_axes()
+        for recipe, label in recipes.items():
+            draw_mean(axes, runs_of(results, recipe), label)
+        axes.axhline(200, color="grey", linewidth=0.8, linestyle="--")
+        axes.xaxis.set_major_formatter(lambda steps, _: f"{steps / 1e6:g}")
+        axes.set(xlabel="environment steps (millions)", ylabel="return over 100 fixed tasks", xlim=(0, None))
+        axes.legend(loc="lower right")
+        return figure
+
+    return draw
+
+
+def seconds_to_target() -> Figure:
+    """Draw each seed's seconds to a mean return of 200, ours and the Zoo's, on a logarithmic axis."""
+    results = load("solving")
+    figure, (axes,) = new_axes(height=2.2)
+    names = list(results["recipes"])
+    for i, name in enumerate(names):
+        seconds = [value for value in to_target(runs_of(results, name), "200", "seconds") if math.isfinite(value)]
+        axes.scatter(seconds, [i] * len(seconds), s=28, alpha=0.6, linewidths=0)
+    axes.set(xscale="log", xlabel="seconds to a mean return of 200 (each dot is one seed)", ylim=(len(names) - 0.5, -0.5))
+    axes.xaxis.set_major_formatter(lambda value, _: f"{value:g}")
+    axes.set_yticks(range(len(names)), names)
+    return figure
+
+
+def ingredients() -> Figure:
+    """Draw what the recipe without one ingredient costs, in multiples of the whole recipe's time to 250."""
+    rows = summary(load("ablation"), baseline="everything")
+    names = [name for name in rows if name != "everything"]
+    figure, (axes,) = new_axes(height=3.2)
+    for i, name in enumerate(names):
+        for target, colour, shift in (("200", "C1", -0.14), ("250", "C0", 0.14)):
+            times = inverse(rows[name]["speedup"][target])
+            label = f"to {target}" if i == 0 else None
+            axes.plot([times.low, times.high], [i + shift] * 2, color=colour, linewidth=2, alpha=0.5)
+            axes.plot([times.value], [i + shift], "o", color=colour, markersize=5, label=label)
+    axes.axvline(1.0, color="grey", linewidth=0.8, linestyle="--")
+    axes.set(xlabel="times the seconds of the whole recipe (medians, 95% intervals)", ylim=(len(names) - 0.5, -0.5))
+    axes.set_yticks(range(len(names)), names)
+    axes.legend(loc="lower right")
+    return figure
+
+
+def throughput() -> Figure:
+    """Draw steps a second against the number of environments."""
+    figure, (axes,) = new_axes()
+    for name, rates in load("throughput")["steps_per_second"].items():
+        axes.plot([int(n) for n in rates], [rate / 1e3 for rate in rates.values()], "o-", markersize=3, label=name)
+    axes.set(xscale="log", xlabel="environments", ylabel="thousand steps a second", ylim=(0, None))
+    axes.xaxis.set_major_formatter(lambda n, _: f"{n:g}")
+    axes.legend(loc="upper left", fontsize=7.5)
+    return figure
+
+
+PLOTS = [
+    Plot("learning_curves", "", "", curves("beside_zoo", {"ppo": "our entry", "zoo": "the Zoo's entry"})),
+    Plot("seconds_to_target", "", "", seconds_to_target),
+    Plot("ingredients", "", "", ingredients),
+    Plot("throughput", "", "", throughput),
+]
