@@ -41,7 +41,7 @@ copybutton_exclude = ".linenos, .gp, .go"
 # The tutorial trains for some seconds each time. `-D nb_execution_mode=off` builds without it, for a look at the text.
 nb_execution_mode = "force"
 nb_execution_in_temp = True
-nb_execution_timeout = 300
+nb_execution_timeout = 600  # for a cell; a busy machine takes its time
 nb_execution_raise_on_error = True
 nb_merge_streams = True
 

@@ -50,7 +50,9 @@ def seconds_to_target() -> Figure:
     for i, name in enumerate(names):
         seconds = [value for value in to_target(runs_of(results, name), "200", "seconds") if math.isfinite(value)]
         axes.scatter(seconds, [i] * len(seconds), s=28, alpha=0.6, linewidths=0)
-    axes.set(xscale="log", xlabel="seconds to a mean return of 200 (each dot is one seed)", ylim=(len(names) - 0.5, -0.5))
+    axes.set(
+        xscale="log", xlabel="seconds to a mean return of 200 (each dot is one seed)", ylim=(len(names) - 0.5, -0.5)
+    )
     axes.xaxis.set_major_formatter(lambda value, _: f"{value:g}")
     axes.set_yticks(range(len(names)), names)
     return figure

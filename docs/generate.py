@@ -48,7 +48,9 @@ ZOO_KEYS = {
 def table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
     """Return a table in Markdown."""
     lines = [head, ["---"] * len(head), *rows]
-    return "\n".join("| " + " | ".join(" ".join(cell.split()).replace("|", "\\|") for cell in row) + " |" for row in lines)
+    return "\n".join(
+        "| " + " | ".join(" ".join(cell.split()).replace("|", "\\|") for cell in row) + " |" for row in lines
+    )
 
 
 def markdown(text: str) -> str:
@@ -121,7 +123,9 @@ def algorithm_keys() -> str:
             effect = words.get(name, "")
             rows.append([f"`{name}`", f"`{type_name(parameter.annotation)}`", code(parameter.default), here, effect])
         entry["n_timesteps"] = int(entry["n_timesteps"])
-        others = [f"`{key}: {entry[key]}`" for key in entry if key in ZOO_KEYS and key not in ("policy_kwargs", "callback")]
+        others = [
+            f"`{key}: {entry[key]}`" for key in entry if key in ZOO_KEYS and key not in ("policy_kwargs", "callback")
+        ]
         head = ["key", "type", "SB3's default", "our entry", "effect (SB3's words)"]
         parts.append(f"### {algo}\n\nOur entry's other keys: {', '.join(others)}.\n\n{table(head, rows)}\n")
     return "\n".join(parts)
@@ -135,7 +139,9 @@ def fields_table(module: str, name: str, key: str = "key", renamed: Mapping[str,
     for field in cls.__dataclass_fields__.values():
         words = markdown(" ".join(documented.get((name, field.name), [])))
         missing = "MISSING" in repr(field.default)
-        default = ("needed" if "MISSING" in repr(field.default_factory) else "empty") if missing else code(field.default)
+        default = (
+            ("needed" if "MISSING" in repr(field.default_factory) else "empty") if missing else code(field.default)
+        )
         written = (renamed or {}).get(field.name, field.name)
         rows.append([f"`{written}`", f"`{type_name(field.type)}`", default, words])
     return table([key, "type", "default", "effect"], rows) + "\n"

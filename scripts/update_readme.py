@@ -26,6 +26,8 @@ from sb3_lander.evaluation.statistics import Interval, ratio_of_medians
 REPO = Path(__file__).resolve().parent.parent
 RESULTS = REPO / "scripts" / "results"
 ASSETS = REPO / "assets"
+PAGES = [REPO / "README.md", *(REPO / "docs" / f"{name}.md" for name in ("index", "results", "tutorial"))]
+"""What has tables to fill. The documentation's build fills them again, from the results as they then are."""
 
 
 def load(name: str) -> Any:
@@ -237,8 +239,8 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--pictures", action="store_true", help="make the landing and the report's picture again too")
     arguments = parser.parse_args()
-    for readme in (REPO / "README.md", REPO / "docs" / "results.md", REPO / "docs" / "tutorial.md", REPO / "docs" / "index.md"):
-        readme.write_text(fill_tables(readme.read_text()))
+    for page in PAGES:
+        page.write_text(fill_tables(page.read_text()))
     with tempfile.TemporaryDirectory() as folder:
         draw_learning_curves(Path(folder))
         if arguments.pictures:
