@@ -8,6 +8,7 @@ from typing import Any
 
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.ticker import NullFormatter
 from update_readme import inverse, load
 
 from sb3_lander.benchmark.runner import runs_of, summary, to_target
@@ -53,7 +54,8 @@ def seconds_to_target() -> Figure:
     axes.set(
         xscale="log", xlabel="seconds to a mean return of 200 (each dot is one seed)", ylim=(len(names) - 0.5, -0.5)
     )
-    axes.xaxis.set_major_formatter(lambda value, _: f"{value:g}")
+    axes.set_xticks([1, 2, 5, 10, 20, 50, 100], labels=["1", "2", "5", "10", "20", "50", "100"])
+    axes.xaxis.set_minor_formatter(NullFormatter())
     axes.set_yticks(range(len(names)), names)
     return figure
 
@@ -82,7 +84,9 @@ def throughput() -> Figure:
     for name, rates in load("throughput")["steps_per_second"].items():
         axes.plot([int(n) for n in rates], [rate / 1e3 for rate in rates.values()], "o-", markersize=3, label=name)
     axes.set(xscale="log", xlabel="environments", ylabel="thousand steps a second", ylim=(0, None))
-    axes.xaxis.set_major_formatter(lambda n, _: f"{n:g}")
+    counts = [1, 8, 16, 64, 256, 512]
+    axes.set_xticks(counts, labels=map(str, counts))
+    axes.xaxis.set_minor_formatter(NullFormatter())
     axes.legend(loc="upper left", fontsize=7.5)
     return figure
 

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import argparse
 import ast
+import dataclasses
 import importlib
 import inspect
 import re
@@ -138,10 +139,9 @@ def fields_table(module: str, name: str, key: str = "key", renamed: Mapping[str,
     rows = []
     for field in cls.__dataclass_fields__.values():
         words = markdown(" ".join(documented.get((name, field.name), [])))
-        missing = "MISSING" in repr(field.default)
-        default = (
-            ("needed" if "MISSING" in repr(field.default_factory) else "empty") if missing else code(field.default)
-        )
+        default = "empty" if field.default is dataclasses.MISSING else code(field.default)
+        if field.default is field.default_factory is dataclasses.MISSING:
+            default = "needed"
         written = (renamed or {}).get(field.name, field.name)
         rows.append([f"`{written}`", f"`{type_name(field.type)}`", default, words])
     return table([key, "type", "default", "effect"], rows) + "\n"

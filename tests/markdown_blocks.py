@@ -1,8 +1,8 @@
 """The code blocks of the README and the documentation, and how the tests run them.
 
-A fenced block is a language's name and its lines. ``bash``, ``python`` and ``yaml`` are tried; ``text`` is output; names in
-braces are Sphinx's own, of which ``{code-cell}`` runs when the documentation is built. What no test can run has a comment
-before it, ``<!-- not run here: why -->``.
+A fenced block is a language's name and its lines. ``bash``, ``python`` and ``yaml`` are tried; ``text`` is output;
+names in braces are Sphinx's own, of which ``{code-cell}`` runs when the documentation is built. What no test can run
+has a comment before it, ``<!-- not run here: why -->``.
 """
 
 from __future__ import annotations
