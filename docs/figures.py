@@ -2,17 +2,24 @@
 
 from __future__ import annotations
 
+import io
 import math
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
+import matplotlib as mpl
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import NullFormatter
 from update_readme import inverse, load
 
 from sb3_lander.benchmark.runner import runs_of, summary, to_target
-from sb3_lander.report.plot import Plot, new_axes
+
+
+def new_axes(height: float = 3.4) -> tuple[Figure, Axes]:
+    """Return a figure that is as wide as a page, and its axes."""
+    figure = Figure(figsize=(7.0, height), layout="constrained")
+    return figure, figure.subplots()
 
 
 def draw_mean(axes: Axes, runs: Sequence[Mapping[str, Any]], label: str) -> None:
@@ -31,7 +38,7 @@ def curves(name: str, recipes: Mapping[str, str]) -> Callable[[], Figure]:
 
     def draw() -> Figure:
         results = load(name)
-        figure, (axes,) = new_axes()
+        figure, axes = new_axes()
         for recipe, label in recipes.items():
             draw_mean(axes, runs_of(results, recipe), label)
         axes.axhline(200, color="grey", linewidth=0.8, linestyle="--")
@@ -46,7 +53,7 @@ def curves(name: str, recipes: Mapping[str, str]) -> Callable[[], Figure]:
 def seconds_to_target() -> Figure:
     """Draw each seed's seconds to a mean return of 200, ours and the Zoo's, on a logarithmic axis."""
     results = load("solving")
-    figure, (axes,) = new_axes(height=2.2)
+    figure, axes = new_axes(height=2.2)
     names = list(results["recipes"])
     for i, name in enumerate(names):
         seconds = [value for value in to_target(runs_of(results, name), "200", "seconds") if math.isfinite(value)]
@@ -64,7 +71,7 @@ def ingredients() -> Figure:
     """Draw what the recipe without one ingredient costs, in multiples of the whole recipe's time to 250."""
     rows = summary(load("ablation"), baseline="everything")
     names = [name for name in rows if name != "everything"]
-    figure, (axes,) = new_axes(height=3.2)
+    figure, axes = new_axes(height=3.2)
     for i, name in enumerate(names):
         for target, colour, shift in (("200", "C1", -0.14), ("250", "C0", 0.14)):
             times = inverse(rows[name]["speedup"][target])
@@ -80,7 +87,7 @@ def ingredients() -> Figure:
 
 def throughput() -> Figure:
     """Draw steps a second against the number of environments."""
-    figure, (axes,) = new_axes()
+    figure, axes = new_axes()
     for name, rates in load("throughput")["steps_per_second"].items():
         axes.plot([int(n) for n in rates], [rate / 1e3 for rate in rates.values()], "o-", markersize=3, label=name)
     axes.set(xscale="log", xlabel="environments", ylabel="thousand steps a second", ylim=(0, None))
@@ -91,9 +98,22 @@ def throughput() -> Figure:
     return figure
 
 
-PLOTS = [
-    Plot("learning_curves", "", "", curves("beside_zoo", {"ppo": "our entry", "zoo": "the Zoo's entry"})),
-    Plot("seconds_to_target", "", "", seconds_to_target),
-    Plot("ingredients", "", "", ingredients),
-    Plot("throughput", "", "", throughput),
-]
+FIGURES: dict[str, Callable[[], Figure]] = {
+    "learning_curves": curves("beside_zoo", {"ppo": "our entry", "zoo": "the Zoo's entry"}),
+    "seconds_to_target": seconds_to_target,
+    "ingredients": ingredients,
+    "throughput": throughput,
+}
+
+
+def draw(name: str, theme: str) -> bytes:
+    """Return a figure as SVG, for ``light`` or ``dark`` pages, on a transparent ground."""
+    inked = ("text.color", "axes.labelcolor", "axes.edgecolor", "xtick.color", "ytick.color")
+    settings: dict[Any, Any] = dict.fromkeys(inked, {"light": "#222222", "dark": "#e6e6e6"}[theme])
+    settings |= {"font.size": 9.0, "axes.spines.top": False, "axes.spines.right": False, "legend.frameon": False}
+    # With fixed ids, and without a date below, the same figure is the same file.
+    settings |= {"svg.hashsalt": "sb3-lander", "svg.fonttype": "none"}
+    out = io.BytesIO()
+    with mpl.rc_context(settings):
+        FIGURES[name]().savefig(out, format="svg", transparent=True, metadata={"Date": None})
+    return out.getvalue()

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import argparse
 import ast
+import contextlib
 import dataclasses
 import importlib
 import inspect
@@ -14,18 +15,19 @@ import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
+from unittest import mock
 
 import yaml
-from figures import PLOTS
+from figures import FIGURES, draw
 from rl_zoo3.utils import ALGOS
-from sphinx.pycode import ModuleAnalyzer
 from stable_baselines3.common.policies import ActorCriticPolicy
 
 import sb3_lander
-from sb3_lander.__main__ import _MODULES
-from sb3_lander.cli import Command
+from sb3_lander.__main__ import main as main_of_the_command_line
+from sb3_lander.benchmark import Measurement, Recipe
 from sb3_lander.policies import SeparateActorCriticPolicy
 from sb3_lander.runs import config_names, default_config
+from sb3_lander.tuning.parameter import Parameter
 
 TARGET = Path(__file__).resolve().parent / "generated"
 PACKAGE = Path(sb3_lander.__file__).parent
@@ -132,27 +134,35 @@ def algorithm_keys() -> str:
     return "\n".join(parts)
 
 
-def fields_table(module: str, name: str, key: str = "key", renamed: Mapping[str, str] | None = None) -> str:
-    """Return the table of a dataclass's fields, with the strings below them."""
-    documented = ModuleAnalyzer.for_module(module).find_attr_docs()
-    cls = getattr(importlib.import_module(module), name)
+def fields_table(cls: Any, renamed: Mapping[str, str] | None = None) -> str:
+    """Return the table of a dataclass's fields but its name, with what its docstring says of them."""
+    words = parameters_of(cls)
     rows = []
-    for field in cls.__dataclass_fields__.values():
-        words = markdown(" ".join(documented.get((name, field.name), [])))
+    for field in dataclasses.fields(cls):
+        if field.name == "name":  # in YAML that is the key of the mapping
+            continue
         default = "empty" if field.default is dataclasses.MISSING else code(field.default)
         if field.default is field.default_factory is dataclasses.MISSING:
             default = "needed"
-        written = (renamed or {}).get(field.name, field.name)
-        rows.append([f"`{written}`", f"`{type_name(field.type)}`", default, words])
-    return table([key, "type", "default", "effect"], rows) + "\n"
+        name = (renamed or {}).get(field.name, field.name)
+        rows.append(
+            [f"`{name}`", f"`{type_name(field.type)}`", default.replace("`nan`", ""), words.get(field.name, "")]
+        )
+    return table(["key", "type", "default", "effect"], rows) + "\n"
 
 
-def all_commands() -> dict[str, Command]:
-    """Return every command by its name."""
-    found: dict[str, Command] = {}
-    for module in _MODULES:
-        found |= importlib.import_module(f"sb3_lander.cli.{module}").COMMANDS
-    return dict(sorted(found.items()))
+def all_commands() -> dict[str, argparse.ArgumentParser]:
+    """Return every command's parser by its name, as the command line makes them."""
+    found: list[argparse.ArgumentParser] = []
+
+    def keep(parser: argparse.ArgumentParser, *_: Any) -> None:
+        found.append(parser)
+        raise InterruptedError
+
+    with mock.patch.object(argparse.ArgumentParser, "parse_known_args", keep), contextlib.suppress(InterruptedError):
+        main_of_the_command_line([])
+    (subparsers,) = (action for action in found[0]._actions if isinstance(action, argparse._SubParsersAction))
+    return dict(sorted(subparsers.choices.items()))
 
 
 def options(parser: argparse.ArgumentParser) -> Iterator[list[str]]:
@@ -175,25 +185,19 @@ def commands() -> str:
     """Return a section for each command: its summary, usage and options."""
 
     def section(parser: argparse.ArgumentParser, title: str, summary: str, level: int) -> str:
-        usage = " ".join(parser.format_usage().removeprefix("usage: ").split())
-        text = f"{'#' * level} {title}\n\n{summary}\n\n```text\n{_wrap(usage)}\n```\n\n"
+        usage = " ".join(parser.format_usage().removeprefix("usage: ").replace("[-h] ", "").split())
+        text = f"{'#' * level} {title}\n\n{summary}\n\n```text\n{_wrap(f'python -m {usage}')}\n```\n\n"
         text += table(["argument", "effect"], options(parser)) + "\n\n"
         if parser.epilog:
             text += f"{parser.epilog}\n\n"
         for action in parser._actions:
             if isinstance(action, argparse._SubParsersAction):
                 for choice in action._choices_actions:
-                    child = action.choices[choice.dest]
                     words = (choice.help or "").capitalize() + "."
-                    text += section(child, f"{title} {choice.dest}", words, level + 1)
+                    text += section(action.choices[choice.dest], f"{title} {choice.dest}", words, level + 1)
         return text
 
-    parts = []
-    for name, command in all_commands().items():
-        parser = argparse.ArgumentParser(prog=f"python -m sb3_lander {name}", add_help=False)
-        command.add_arguments(parser)
-        parts.append(section(parser, name, command.summary, 2))
-    return "\n".join(parts)
+    return "\n".join(section(parser, name, parser.description or "", 2) for name, parser in all_commands().items())
 
 
 def _wrap(usage: str) -> str:
@@ -254,9 +258,9 @@ PARTS: dict[str, Callable[[], str]] = {
     "algorithm_keys": algorithm_keys,
     "commands": commands,
     "api_index": api_index,
-    "space_keys": lambda: fields_table("sb3_lander.tuning.parameter", "Parameter", renamed={"form": "as"}),
-    "recipe_keys": lambda: fields_table("sb3_lander.benchmark.recipes", "Recipe"),
-    "measurement_keys": lambda: fields_table("sb3_lander.benchmark.recipes", "Measurement"),
+    "space_keys": lambda: fields_table(Parameter, {"form": "as"}),
+    "recipe_keys": lambda: fields_table(Recipe),
+    "measurement_keys": lambda: fields_table(Measurement),
 }
 
 
@@ -274,9 +278,9 @@ def main() -> None:
         write(TARGET / f"{name}.md", part())
     for room in rooms():
         write(TARGET.parent / "reference" / f"api_{room}.md", api(room))
-    for plot in PLOTS:
+    for name in FIGURES:
         for theme in ("light", "dark"):
-            write(TARGET / f"{plot.name}-{theme}.svg", plot.save("svg", theme))  # type: ignore[arg-type]
+            write(TARGET / f"{name}-{theme}.svg", draw(name, theme))
 
 
 if __name__ == "__main__":

@@ -13,7 +13,7 @@ The rooms, from the ground up; a module imports only from its own room and those
     benchmark    many seeds of many recipes, timed
     tuning       a search with Optuna, and its ranking on fresh seeds
     report       figures and pages for people
-    cli          python -m sb3_lander: one module a command
+    cli          python -m sb3_lander: parse, call, print
 
 Importing this package registers ``LunarLanderContinuous-v2`` with gymnasium and imports neither torch nor
 rl_zoo3; the public names are imported when first used. Where the RL Zoo is already loaded (its
@@ -21,7 +21,6 @@ rl_zoo3; the public names are imported when first used. Where the RL Zoo is alre
 """
 
 import sys
-from pathlib import Path
 
 import lazy_loader
 
@@ -33,7 +32,7 @@ __getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)
 __all__ += ["__version__"]
 
 # Modules under the names that released YAML entries and saved runs give them.
-__path__.append(str(Path(__file__).parent / "moved"))
+__path__.append(f"{__path__[0]}/moved")
 
 register_envs()
 if "rl_zoo3" in sys.modules:

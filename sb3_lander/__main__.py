@@ -7,9 +7,7 @@ import importlib
 import sys
 from collections.abc import Sequence
 
-from sb3_lander.cli import Command
-
-_MODULES = ("benchmark", "compare", "enjoy", "evaluate", "export", "report", "resume", "tune", "zoo")
+_MODULES = ("agent", "evaluation", "training", "zoo")
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -19,20 +17,16 @@ def main(arguments: Sequence[str] | None = None) -> int:
     :return: The exit status: 0, 2 after a mistake in the input, which is reported in one line, or 130 after Ctrl-C.
     """
     parser = argparse.ArgumentParser(prog="sb3_lander", description="Train, evaluate and ship lunar landers.")
-    subparsers = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
-    commands: dict[str, Command] = {}
+    commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
     for module in _MODULES:
-        commands |= importlib.import_module(f"sb3_lander.cli.{module}").COMMANDS
-    for name, command in sorted(commands.items()):
-        command.add_arguments(subparsers.add_parser(name, help=command.summary, description=command.summary))
+        importlib.import_module(f"sb3_lander.cli.{module}").add_to(commands)
     parsed, rest = parser.parse_known_args(arguments)
-    chosen = commands[parsed.command]
-    if chosen.passes_on:
+    if getattr(parsed, "passes_on", False):  # what it does not know is a command of the RL Zoo's to read
         parsed.rest = rest
     elif rest:
         parser.error(f"unrecognized arguments: {' '.join(rest)}")
     try:
-        chosen.run(parsed)
+        parsed.run(parsed)
     except (ValueError, OSError, ImportError) as error:
         print(f"sb3_lander: error: {' '.join(str(error).split())}", file=sys.stderr)
         return 2

@@ -31,7 +31,7 @@ from optuna.trial import FrozenTrial, TrialState
 
 from sb3_lander.benchmark import runner as benchmark
 from sb3_lander.benchmark.recipes import Measurement, Recipe
-from sb3_lander.runs.provenance import machine
+from sb3_lander.runs.provenance import system_info
 from sb3_lander.tuning.storage import open_storage
 from sb3_lander.tuning.study import trial_seeds
 
@@ -138,7 +138,7 @@ def main() -> None:
     parser.add_argument("--kills", type=int, default=8, help="workers to kill in each search")
     parser.add_argument("--pairs", type=int, default=4, help="measurements of one and of two workers")
     args = parser.parse_args()
-    results: dict[str, Any] = {"machine": machine(), "trials": args.trials}
+    results: dict[str, Any] = {"machine": system_info(), "trials": args.trials}
     with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as name:
         folder = Path(name)
         folder.chmod(0o755)

@@ -26,7 +26,7 @@ from stable_baselines3.common.vec_env import DummyVecEnv, SubprocVecEnv
 from sb3_lander.envs.batched_subproc_vec_env import BatchedSubprocVecEnv
 from sb3_lander.envs.registration import V3_ID
 from sb3_lander.envs.selection import EnvPoolVecEnv
-from sb3_lander.runs.provenance import machine
+from sb3_lander.runs.provenance import system_info
 
 ENVS = (1, 8, 16, 32, 64, 128, 256, 512)
 THREADS = (1, 2)
@@ -134,7 +134,7 @@ def main() -> None:
         )
     physics = [physics_alone(arguments.seconds) for _ in range(BLOCKS)]
     results = {
-        "machine": machine(),
+        "machine": system_info(),
         "seconds_per_block": arguments.seconds,
         "steps_per_second": figures,
         "envpool_vec_env_over_raw_quartiles": quartiles,

@@ -25,7 +25,7 @@ from sb3_lander import Agent, fixed_tasks
 from sb3_lander import evaluate as evaluate_agent
 from sb3_lander.evaluation.video import record_extremes
 from sb3_lander.report.model_card import model_card
-from sb3_lander.runs.provenance import machine
+from sb3_lander.runs.provenance import system_info
 
 ENV_ID = "LunarLanderContinuous-v3"
 SHIPPED = Path(__file__).resolve().parent.parent / "sb3_lander" / "agents" / "trained" / "ppo" / f"{ENV_ID}_1"
@@ -82,7 +82,7 @@ def main() -> None:
     arguments["log_folder"] = "logs"
     (SHIPPED / ENV_ID / "args.yml").write_text(yaml.dump(arguments))
 
-    agent, made = Agent.load(SHIPPED), machine()
+    agent, made = Agent.load(SHIPPED), system_info()
     report = evaluate_agent(agent, fixed_tasks(ENV_ID, 1000, first_seed=REPORT))
     with tempfile.TemporaryDirectory() as recorded:
         shutil.copy(record_extremes(agent, report, 1, Path(recorded))["median"].path, SHIPPED / "replay.mp4")

@@ -1,34 +1,25 @@
-"""Agent: a trained policy with all that it needs to act.
-
-::
-
-    agent = Agent.load("logs/ppo/LunarLanderContinuous-v2_1")
-    env = agent.make_env(render_mode="human")
-    action, _ = agent.predict(env.reset()[0])
-"""
+"""Agent: a trained policy with all that it needs to act."""
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
 
 import gymnasium as gym
-from gymnasium import spaces
 from stable_baselines3.common.base_class import BaseAlgorithm
 from stable_baselines3.common.type_aliases import PolicyPredictor
 from stable_baselines3.common.vec_env import DummyVecEnv, VecNormalize
 
-from sb3_lander.agents import safe_policy
+from sb3_lander.agents import safe_policy, trusted
 from sb3_lander.agents.environment import AgentEnv, EnvWrapper
 from sb3_lander.agents.safe_policy import TRUST, UntrustedError
 from sb3_lander.envs.registration import V3_ID
 from sb3_lander.runs import normalization
 from sb3_lander.runs.archive import read_settings
 from sb3_lander.runs.run import Run, thin_out
-
-__all__ = ["SHIPPED", "Agent", "ObsNormalizer", "load_policy", "shipped_agent"]
 
 SHIPPED = Path(__file__).resolve().parent / "trained"
 """The agents that ship with the package, in the layout of the Zoo's ``logs``."""
@@ -43,46 +34,39 @@ class ObsNormalizer(Protocol):
 
 @dataclass(frozen=True)
 class Agent:
-    """A policy ready to act: its normalisation, its environment, and where it came from."""
+    """A policy ready to act: its normalisation, its environment, and where it came from.
+
+    :param policy: Anything with SB3's ``predict``; a policy of SB3's, on the CPU, where it was loaded.
+    :param env: The environment that it sees.
+    :param vec_normalize: Statistics for its observations, frozen; None where they are not normalised.
+    :param step: Environment steps that had been taken when it was saved.
+    :param model: Its ``.zip``; None if it was not loaded.
+    :param statistics: The file of :attr:`vec_normalize`.
+    :param borrowed: Whether the statistics are the run's latest, as the Zoo's ``enjoy`` takes them, not its own.
+    :param run: The run that it belongs to.
+    :param started: When its training began, in seconds since the epoch; None if unknown.
+    """
 
     policy: PolicyPredictor
-    """Anything with SB3's ``predict``; a policy of SB3's, on the CPU, where it was loaded."""
-
     env: AgentEnv
-    """The environment that it sees."""
-
     vec_normalize: ObsNormalizer | None = None
-    """Statistics for its observations, frozen; None where they are not normalised."""
-
     step: int = 0
-    """Environment steps that had been taken when it was saved."""
-
     model: Path | None = None
-    """Its ``.zip``; None if it was not loaded."""
-
     statistics: Path | None = None
-    """The file of :attr:`vec_normalize`."""
-
     borrowed: bool = False
-    """Whether the statistics are the run's latest, for lack of the model's own, as the Zoo's ``enjoy
-    --load-checkpoint`` takes them."""
-
     run: Run | None = None
-    """The run that it belongs to."""
-
     started: float | None = None
-    """When its training began, in seconds since the epoch; None if unknown."""
 
     @classmethod
     def load(cls, path: str | Path, *, best: bool = False, **options: Any) -> Agent:
         """Load an agent. By default no code of its files runs.
 
-        :param path: A run folder of the RL Zoo, whose final model is taken, or a ``.zip`` of any algorithm of the
-            Zoo. For a ``.zip`` in a run folder the run's settings are heeded.
+        :param path: A run folder of the RL Zoo, whose final model is taken, or a ``.zip`` of any algorithm of the Zoo;
+            in a run folder the run's settings are heeded.
         :param best: Take the run's ``best_model.zip`` instead.
-        :param options: ``trust=True`` to load as SB3 does, by unpickling, which can run any code of the files'
-            author; ``env_id`` and ``env_kwargs`` for another environment than the run's
-            (``LunarLanderContinuous-v3`` without a run); ``algo`` to name the algorithm where it is trusted.
+        :param options: ``trust=True`` to load as SB3 does, by unpickling, which can run any code of the files' author;
+            ``env_id`` and ``env_kwargs`` for another environment than the run's (``LunarLanderContinuous-v3`` without a
+            run); ``algo`` to name the algorithm where it is trusted.
         :raises FileNotFoundError: If there is no such file, or the run has no such model or lacks its statistics.
         :raises ValueError: If a file is damaged, or the run has settings that cannot be heeded.
         :raises UntrustedError: If a file holds what only unpickling could read.
@@ -99,8 +83,7 @@ class Agent:
         """Return the agents of a run's checkpoints, in the order of their steps, each loaded when it is asked for.
 
         :param path: The run folder.
-        :param every: Keep only those closest to the multiples of so many steps,
-            see :func:`~sb3_lander.runs.run.thin_out`.
+        :param every: Keep only those closest to the multiples of so many steps, :func:`~sb3_lander.runs.run.thin_out`.
         :param options: As for :meth:`load`.
         :raises FileNotFoundError: If it is no run, or has no checkpoints.
         :raises ValueError: As :meth:`load` does.
@@ -167,45 +150,34 @@ class Agent:
         return self.policy.predict(observation, state, episode_start, deterministic)
 
 
+@dataclass
 class _Loader:
     """What the models of one path have in common."""
 
-    def __init__(
-        self,
-        run: Run | None,
-        *,
-        trust: bool = False,
-        algo: str | None = None,
-        env_id: str | None = None,
-        env_kwargs: Mapping[str, Any] | None = None,
-    ) -> None:
-        if algo is not None and not trust:
-            raise ValueError(f"algo={algo!r} says how to unpickle a model: it goes with --trust (trust=True)")
-        self.run, self.trust = run, trust
-        self.algo = algo or (None if run is None else run.algo)
-        self.env = AgentEnv.of(run, env_id, env_kwargs, trust=trust)
+    run: Run | None
+    trust: bool = False
+    algo: str | None = None
+    env_id: str | None = None
+    env_kwargs: Mapping[str, Any] | None = None
+
+    def __post_init__(self) -> None:
+        if self.algo is not None and not self.trust:
+            raise ValueError(f"algo={self.algo!r} says how to unpickle a model: it goes with --trust (trust=True)")
+        self.env = AgentEnv.of(self.run, self.env_id, self.env_kwargs, trust=self.trust)
 
     def load(self, model: Path) -> Agent:
         settings = read_settings(model)
         file, borrowed = self._statistics_file(model)
         if self.trust:
-            from sb3_lander.agents import trusted
-
-            policy = trusted.load_policy(model, self.algo or trusted.algorithm_of(settings))
+            algo = self.algo or (trusted.algorithm_of(settings) if self.run is None else self.run.algo)
+            policy = trusted.load_policy(model, algo)
         else:
-            policy = safe_policy.load_policy(model, settings, None if self.run is None else self._spaces)
+            policy = safe_policy.load_policy(model, settings, None if self.run is None else self.env.make)
+        statistics = None if file is None else self._load_statistics(file)
         step, start_time = settings.get("num_timesteps"), settings.get("start_time")
-        return Agent(
-            policy,
-            self.env,
-            None if file is None else self._load_statistics(file),
-            step=step if isinstance(step, int) else 0,
-            model=model,
-            statistics=file,
-            borrowed=borrowed,
-            run=self.run,
-            started=start_time / 1e9 if isinstance(start_time, int) else None,
-        )
+        step = step if isinstance(step, int) else 0
+        started = start_time / 1e9 if isinstance(start_time, int) else None
+        return Agent(policy, self.env, statistics, step, model, file, borrowed, self.run, started)
 
     def _statistics_file(self, model: Path) -> tuple[Path | None, bool]:
         """Return the file of the model's statistics, and whether it is the run's latest for lack of its own."""
@@ -220,22 +192,11 @@ class _Loader:
         return own or run.vecnormalize, own is None and model != run.final_model
 
     def _load_statistics(self, file: Path) -> VecNormalize:
-        if file.suffix != ".npz" and not self.trust:
+        plain = file.suffix == ".npz"
+        if not plain and not self.trust:
             raise UntrustedError(f"VecNormalize's statistics are a pickle, {file}, which can run any code{TRUST}")
-        venv = DummyVecEnv([self.env.make])
-        try:
-            if file.suffix == ".npz":
-                return normalization.load(file, venv)
-            from sb3_lander.agents import trusted
-
-            return trusted.load_statistics(file, venv)
-        finally:
-            venv.close()
-
-    def _spaces(self) -> tuple[spaces.Space[Any], spaces.Space[Any]]:
-        env = self.env.make()
-        env.close()
-        return env.observation_space, env.action_space
+        with contextlib.closing(DummyVecEnv([self.env.make])) as venv:
+            return normalization.load(file, venv) if plain else trusted.load_statistics(file, venv)
 
 
 def load_policy(path: str | Path) -> PolicyPredictor:

@@ -8,13 +8,12 @@ from dataclasses import dataclass
 from typing import Any
 
 import gymnasium as gym
+from gymnasium.envs.registration import EnvSpec
 
 from sb3_lander.agents.safe_policy import TRUST, UntrustedError
 from sb3_lander.envs.registration import V3_ID, register_envs
 from sb3_lander.runs.entries import PREFER_ENVPOOL, vec_env_wrappers
 from sb3_lander.runs.run import Run
-
-__all__ = ["AgentEnv", "EnvWrapper"]
 
 EnvWrapper = Callable[[gym.Env[Any, Any]], gym.Env[Any, Any]]
 
@@ -35,16 +34,16 @@ _HARMLESS_VEC_WRAPPERS = (*PREFER_ENVPOOL, "stable_baselines3.common.vec_env.Vec
 
 @dataclass(frozen=True)
 class AgentEnv:
-    """How to make the environment that an agent sees."""
+    """How to make the environment that an agent sees.
+
+    :param env_id: Id in gymnasium's registry.
+    :param env_kwargs: Keyword arguments of ``gym.make``.
+    :param wrapper: Put around each environment, for policies that see wrapped observations.
+    """
 
     env_id: str
-    """Id in gymnasium's registry."""
-
     env_kwargs: dict[str, Any]
-    """Keyword arguments of ``gym.make``."""
-
     wrapper: EnvWrapper | None = None
-    """Put around each environment, for policies that see wrapped observations."""
 
     @classmethod
     def of(
@@ -66,21 +65,14 @@ class AgentEnv:
         for name, _ in vec_env_wrappers(config):
             if name not in _HARMLESS_VEC_WRAPPERS:
                 raise ValueError(f"the run's vec_env_wrapper {name!r} may change observations: it is not supported")
-        if run is not None:
-            if trust:
-                for package in run.args.get("gym_packages") or []:
-                    importlib.import_module(package)
-            else:
-                _check_safe(run)
-        made = cls(
-            env_id or (V3_ID if run is None else run.env_id),
-            {**({} if run is None else run.env_kwargs), **(env_kwargs or {})},
-            _wrapper(config),
-        )
-        try:
-            gym.spec(made.env_id)
-        except (gym.error.Error, ImportError) as error:
-            raise ValueError(f"unknown environment {made.env_id!r}: {error}") from error
+        if run is not None and not trust:
+            _check_safe(run)
+        elif run is not None:
+            for package in run.args.get("gym_packages") or []:
+                importlib.import_module(package)
+        own_id, own_kwargs = (V3_ID, {}) if run is None else (run.env_id, run.env_kwargs)
+        made = cls(env_id or own_id, {**own_kwargs, **(env_kwargs or {})}, _wrapper(config))
+        find_spec(made.env_id)
         return made
 
     def make(self, **env_kwargs: Any) -> gym.Env[Any, Any]:
@@ -98,12 +90,20 @@ class AgentEnv:
             raise ValueError(f"cannot make {self.env_id} with {kwargs}: {error}") from error
 
 
+def find_spec(env_id: str) -> EnvSpec:
+    """Return what gymnasium's registry has of an environment; a :class:`ValueError` says that it is unknown."""
+    register_envs()
+    try:
+        return gym.spec(env_id)
+    except (gym.error.Error, ImportError) as error:
+        raise ValueError(f"unknown environment {env_id!r}: {error}") from error
+
+
 def _check_safe(run: Run) -> None:
     spec = gym.registry.get(run.env_id)
     if spec is None or not str(spec.entry_point).startswith("gymnasium.envs."):
-        raise UntrustedError(
-            f"the environment {run.env_id!r:.80} is none of gymnasium's own, so making it may run any code{TRUST}"
-        )
+        named = f"the environment {run.env_id!r:.80} is none of gymnasium's own"
+        raise UntrustedError(f"{named}, so making it may run any code{TRUST}")
     wrappers = run.config.get("env_wrapper") or []
     for wrapper in wrappers if isinstance(wrappers, list) else [wrappers]:
         name = next(iter(wrapper), None) if isinstance(wrapper, Mapping) else wrapper
@@ -118,7 +118,6 @@ def _wrapper(config: Mapping[str, Any]) -> EnvWrapper | None:
     from rl_zoo3.utils import get_wrapper_class
 
     try:
-        found: EnvWrapper | None = get_wrapper_class(dict(config))
+        return get_wrapper_class(dict(config))
     except (ImportError, AttributeError, ValueError) as error:
         raise ValueError(f"the run's env_wrapper {config['env_wrapper']!r} cannot be imported: {error}") from error
-    return found

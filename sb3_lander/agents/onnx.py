@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import importlib
 import importlib.util
 import warnings
@@ -12,13 +13,11 @@ import numpy as np
 import torch as th
 from gymnasium import spaces
 from stable_baselines3.common.policies import BasePolicy
-from stable_baselines3.common.vec_env import VecNormalize
+from stable_baselines3.common.vec_env import DummyVecEnv, VecNormalize
 from torch import nn
 
 from sb3_lander.agents.agent import Agent
 from sb3_lander.runs.files import write_whole
-
-__all__ = ["CHECKED_OBSERVATIONS", "export"]
 
 CHECKED_OBSERVATIONS = 10_000
 """Observations of the policy's own flights on which the file is compared with the policy."""
@@ -41,8 +40,7 @@ def export(agent: Agent, file: str | Path) -> float:
     :raises FileNotFoundError: If the file's folder does not exist.
     :raises ValueError: If the policy has a state, sees several observations at a time, or the file acts otherwise.
     """
-    missing = [name for name in _NEEDED if importlib.util.find_spec(name) is None]
-    if missing:
+    if missing := [name for name in _NEEDED if importlib.util.find_spec(name) is None]:
         raise ImportError(f'ONNX needs {", ".join(missing)}: pip install "sb3-lander[onnx]"')
     file = Path(file)
     if not file.parent.is_dir():
@@ -56,7 +54,9 @@ def export(agent: Agent, file: str | Path) -> float:
     observations = _fly(agent, network)
     with th.no_grad():
         expected = network(th.as_tensor(observations)).numpy()
-    difference = float(np.abs(_run(content, observations) - expected).max())
+    onnxruntime: Any = importlib.import_module("onnxruntime")
+    session = onnxruntime.InferenceSession(content, providers=["CPUExecutionProvider"])
+    difference = float(np.abs(session.run(None, {"observation": observations})[0] - expected).max())
     if not difference <= _TOLERANCE:
         raise ValueError(f"the exported policy differs from the original by {difference}: not written")
     write_whole(file, lambda out: out.write(content))
@@ -65,11 +65,6 @@ def export(agent: Agent, file: str | Path) -> float:
 
 class _DeterministicPolicy(nn.Module):
     """What SB3's ``predict(observation, deterministic=True)`` computes, with the normalisation, as one module."""
-
-    mean: th.Tensor
-    std: th.Tensor
-    low: th.Tensor
-    high: th.Tensor
 
     def __init__(self, policy: BasePolicy, statistics: VecNormalize | None) -> None:
         super().__init__()
@@ -81,11 +76,10 @@ class _DeterministicPolicy(nn.Module):
         self.statistics = statistics if statistics is not None and statistics.norm_obs else None
         if self.statistics is not None:
             moments: Any = self.statistics.obs_rms
-            self.register_buffer("mean", th.as_tensor(moments.mean, dtype=th.float32))
-            self.register_buffer("std", th.as_tensor(np.sqrt(moments.var + self.statistics.epsilon), dtype=th.float32))
-        if isinstance(policy.action_space, spaces.Box):
-            self.register_buffer("low", th.as_tensor(policy.action_space.low))
-            self.register_buffer("high", th.as_tensor(policy.action_space.high))
+            std = np.sqrt(moments.var + self.statistics.epsilon)
+            self.mean, self.std = (nn.Buffer(th.as_tensor(part, dtype=th.float32)) for part in (moments.mean, std))
+        if isinstance(space := policy.action_space, spaces.Box):
+            self.low, self.high = nn.Buffer(th.as_tensor(space.low)), nn.Buffer(th.as_tensor(space.high))
 
     def forward(self, observation: th.Tensor) -> th.Tensor:
         """Return the actions for observations of shape ``(batch, *obs_shape)``."""
@@ -106,47 +100,28 @@ def _to_onnx(network: _DeterministicPolicy) -> bytes:
     space = network.policy.observation_space
     example = th.as_tensor(np.stack([space.sample() for _ in range(3)]))
     # Checks of a distribution's arguments depend on their values, which no graph can hold.
-    checks = th.distributions.Distribution._validate_args
-    th.distributions.Distribution.set_default_validate_args(False)
-    with warnings.catch_warnings():
+    distribution = th.distributions.Distribution
+    with warnings.catch_warnings(), contextlib.ExitStack() as stack:
         warnings.simplefilter("ignore")  # torch's exporter warns of its own deprecated calls
-        try:
-            program: Any = th.onnx.export(
-                network,
-                (example,),
-                input_names=["observation"],
-                output_names=["action"],
-                dynamic_shapes={"observation": {0: th.export.Dim("batch")}},
-                dynamo=True,
-                verbose=False,
-            )
-        finally:
-            th.distributions.Distribution.set_default_validate_args(checks)
-    content: bytes = program.model_proto.SerializeToString()
-    return content
+        stack.callback(distribution.set_default_validate_args, distribution._validate_args)
+        distribution.set_default_validate_args(False)
+        program: Any = th.onnx.export(
+            network,
+            (example,),
+            input_names=["observation"],
+            output_names=["action"],
+            dynamic_shapes={"observation": {0: th.export.Dim("batch")}},
+            dynamo=True,
+            verbose=False,
+        )
+    return bytes(program.model_proto.SerializeToString())
 
 
 def _fly(agent: Agent, network: _DeterministicPolicy) -> np.ndarray:
-    """Return observations of the policy's own flights, one task after the other."""
-    env, seed = agent.make_env(), 0
-    observations: list[np.ndarray] = []
-    try:
+    """Return observations of the policy's own flights, one after the other."""
+    with contextlib.closing(DummyVecEnv([agent.make_env])) as env, th.no_grad():
+        env.seed(0)
+        observations: list[Any] = [env.reset()]
         while len(observations) < CHECKED_OBSERVATIONS:
-            observation, _ = env.reset(seed=seed)
-            seed, over = seed + 1, False
-            while not over and len(observations) < CHECKED_OBSERVATIONS:
-                observations.append(observation)
-                with th.no_grad():
-                    action = network(th.as_tensor(observation[None]))[0].numpy()
-                observation, _, terminated, truncated, _ = env.step(action)
-                over = terminated or truncated
-    finally:
-        env.close()
-    return np.stack(observations)
-
-
-def _run(content: bytes, observations: np.ndarray) -> np.ndarray:
-    onnxruntime: Any = importlib.import_module("onnxruntime")
-    session = onnxruntime.InferenceSession(content, providers=["CPUExecutionProvider"])
-    actions: np.ndarray = session.run(None, {"observation": observations})[0]
-    return actions
+            observations.append(env.step(network(th.as_tensor(observations[-1])).numpy())[0])
+    return np.concatenate(observations)

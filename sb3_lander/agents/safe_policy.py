@@ -1,8 +1,7 @@
 """A policy from a model's file without running any code of it.
 
 The policy's class is one of SB3's, sb3-contrib's or ours, its settings come from plain JSON, its weights from torch's
-``weights_only`` reader. What cannot be had that way is refused: policies and network parts of unknown classes, spaces
-and arguments that only a pickle holds.
+``weights_only`` reader. What only a pickle holds, and classes that are not known, are refused.
 """
 
 from __future__ import annotations
@@ -17,6 +16,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
+import gymnasium as gym
 import numpy as np
 import torch as th
 from gymnasium import spaces
@@ -26,10 +26,6 @@ from torch.overrides import TorchFunctionMode
 
 from sb3_lander.policies.networks import ACTIVATIONS
 from sb3_lander.runs.archive import read_weights
-
-__all__ = ["TRUST", "UntrustedError", "load_policy"]
-
-Spaces = tuple[spaces.Space[Any], spaces.Space[Any]]
 
 _POLICY = re.compile(r"((?:stable_baselines3|sb3_contrib)(?:\.\w+)+\.policies|sb3_lander\.policies)\.(\w+)")
 _PARTS = {
@@ -43,11 +39,9 @@ _FOR_TRAINING = {"optimizer_class", "optimizer_kwargs", "device"}
 """Arguments of a policy that change nothing in how it acts."""
 
 _CLASS = re.compile(r"<class '([\w.]+)'>")
-_BOX = re.compile(r"<class 'gym(nasium)?\.spaces\.box\.Box'>")
-_DISCRETE = re.compile(r"<class 'gym(nasium)?\.spaces\.discrete\.Discrete'>")
+_SPACE = re.compile(r"<class 'gym(?:nasium)?\.spaces\.(box\.Box|discrete\.Discrete)'>")
 _FACTORIES = {th.empty, th.ones, th.zeros, th.rand, th.randn}
 _DTYPES = {"float32", "float64", "uint8", "int8", "int16", "int32", "int64"}
-
 
 TRUST = "; if you trust its author, load it with --trust (in Python trust=True)"
 """What to do where a file cannot be read without running its author's code."""
@@ -57,20 +51,20 @@ class UntrustedError(ValueError):
     """A file holds what only running its author's code could read."""
 
 
-def load_policy(path: Path, settings: Mapping[str, Any], env_spaces: Callable[[], Spaces] | None) -> BasePolicy:
+def load_policy(
+    path: Path, settings: Mapping[str, Any], make_env: Callable[[], gym.Env[Any, Any]] | None
+) -> BasePolicy:
     """Return a model's policy, in evaluation mode, on the CPU. It acts as the one that SB3's ``load`` gives.
 
     :param path: A ``.zip`` that SB3 or sb3-contrib saved, with any algorithm of the RL Zoo.
     :param settings: What :func:`~sb3_lander.runs.archive.read_settings` says of it.
-    :param env_spaces: Returns the environment's spaces, for a file that prints its own inexactly; None if unknown.
+    :param make_env: Makes the environment, for a file that prints its spaces inexactly; None if unknown.
     :raises ValueError: If the file is damaged.
     :raises UntrustedError: If it holds what only unpickling could read; the message says what.
     """
     weights = read_weights(path)
     try:
-        policy_class, arguments = _policy_class(settings), _arguments(settings)
-        observation_space, action_space = _spaces(settings, env_spaces)
-        return _build(policy_class, observation_space, action_space, arguments, weights)
+        return _build(_policy_class(settings), _arguments(settings) | _spaces(settings, make_env), weights)
     except UntrustedError as error:
         raise UntrustedError(f"{path} cannot be loaded safely: {error}{TRUST}") from error
     except ValueError as error:
@@ -117,16 +111,14 @@ def _arguments(settings: Mapping[str, Any]) -> dict[str, Any]:
     return arguments
 
 
-def _spaces(settings: Mapping[str, Any], env_spaces: Callable[[], Spaces] | None) -> Spaces:
+def _spaces(settings: Mapping[str, Any], make_env: Callable[[], gym.Env[Any, Any]] | None) -> dict[str, Any]:
     """Rebuild the spaces from what is printed of them, or take the environment's, where that is known."""
     try:
-        observation_space, action_space = (
-            _space(key, settings.get(key)) for key in ("observation_space", "action_space")
-        )
-        return observation_space, action_space
+        return {key: _space(key, settings.get(key)) for key in ("observation_space", "action_space")}
     except (ValueError, TypeError, KeyError, OverflowError, AssertionError) as error:
-        if env_spaces is not None:
-            return env_spaces()
+        if make_env is not None:
+            with make_env() as env:
+                return {"observation_space": env.observation_space, "action_space": env.action_space}
         if isinstance(error, ValueError):
             raise
         raise ValueError(f"its spaces are damaged: {error!r}") from error
@@ -134,10 +126,10 @@ def _spaces(settings: Mapping[str, Any], env_spaces: Callable[[], Spaces] | None
 
 def _space(key: str, printed: Any) -> spaces.Space[Any]:
     kind = str(printed.get(":type:")) if isinstance(printed, dict) else repr(printed)
-    if _DISCRETE.fullmatch(kind):
-        return spaces.Discrete(int(printed["n"]), start=int(printed.get("start", 0)))
-    if not _BOX.fullmatch(kind):
+    if (known := _SPACE.fullmatch(kind)) is None:
         raise UntrustedError(f"its {key} {kind:.80} can be had by unpickling only, Box and Discrete are read without")
+    if known[1] == "discrete.Discrete":
+        return spaces.Discrete(int(printed["n"]), start=int(printed.get("start", 0)))
     if printed["dtype"] not in _DTYPES:
         raise ValueError(f"its {key} has the unknown type {printed['dtype']!r:.80}")
     dtype, shape = np.dtype(printed["dtype"]), tuple(int(length) for length in printed["_shape"])
@@ -159,13 +151,7 @@ def _bound(name: str, text: str, dtype: np.dtype[Any], shape: tuple[int, ...], p
     raise UntrustedError(f"its {name} can be had by unpickling only, it prints as {text!r:.80}")
 
 
-def _build(
-    policy_class: Callable[..., BasePolicy],
-    observation_space: spaces.Space[Any],
-    action_space: spaces.Space[Any],
-    arguments: dict[str, Any],
-    weights: dict[str, th.Tensor],
-) -> BasePolicy:
+def _build(policy_class: type[Any], arguments: dict[str, Any], weights: dict[str, th.Tensor]) -> BasePolicy:
     """Construct the policy and give it its weights; torch's random state is left as it was."""
     parameters = inspect.signature(policy_class).parameters
     if "use_sde" not in parameters and not arguments.get("use_sde"):
@@ -175,9 +161,11 @@ def _build(
     with th.random.fork_rng(devices=[]):
         try:
             with _Budget(2 * sum(tensor.numel() for tensor in weights.values()) + 2**20):
-                policy = policy_class(observation_space, action_space, **arguments)
-            if (wanted := _shapes(policy.state_dict())) != (given := _shapes(weights)):
-                differing = sorted(name for name in wanted.keys() | given.keys() if wanted.get(name) != given.get(name))
+                policy: BasePolicy = policy_class(**arguments)
+            wanted, given = (
+                {(name, tensor.shape) for name, tensor in part.items()} for part in (policy.state_dict(), weights)
+            )
+            if differing := sorted({name for name, _ in wanted ^ given}):
                 raise ValueError(f"its weights do not fit its settings: {', '.join(differing[:5])}")
             policy.load_state_dict(weights)
             if arguments.get("use_sde"):
@@ -192,10 +180,7 @@ def _build(
 
 
 class _Budget(TorchFunctionMode):
-    """Refuse networks that are much larger than the weights in the file, before torch takes memory for them.
-
-    :param numbers: How many numbers may be allocated in all.
-    """
+    """Refuse networks of many more numbers than the file's weights, before torch takes memory for them."""
 
     def __init__(self, numbers: int) -> None:
         super().__init__()
@@ -208,7 +193,3 @@ class _Budget(TorchFunctionMode):
             if self._left < 0:
                 raise ValueError("its settings describe networks much larger than its weights")
         return func(*args, **(kwargs or {}))
-
-
-def _shapes(weights: Mapping[str, th.Tensor]) -> dict[str, tuple[int, ...]]:
-    return {name: tuple(tensor.shape) for name, tensor in weights.items()}

@@ -11,13 +11,9 @@ from stable_baselines3.common.off_policy_algorithm import OffPolicyAlgorithm
 from stable_baselines3.common.policies import BasePolicy
 from stable_baselines3.common.vec_env import VecEnv, VecNormalize
 
-__all__ = ["algorithm_of", "load_policy", "load_statistics"]
-
 
 def algorithm_of(settings: Mapping[str, Any]) -> str:
-    """Tell the Zoo's name of the algorithm from a model's settings: a ``.zip`` of SB3 does not name it.
-
-    TD3 with DDPG's settings is DDPG, so it is called ``ddpg``.
+    """Tell the Zoo's name of the algorithm from a model's settings, which do not name it; TD3 with DDPG's is ``ddpg``.
 
     :param settings: What :func:`~sb3_lander.runs.archive.read_settings` returns.
     :raises ValueError: If they are none of the Zoo's algorithms'.
@@ -40,9 +36,8 @@ def algorithm_of(settings: Mapping[str, Any]) -> str:
         ("qrdqn", "qrdqn" in module),
         ("dqn", "exploration_fraction" in settings),
     ]
-    for algo, has_its_sign in signs:
-        if has_its_sign:
-            return algo
+    if found := next((algo for algo, has_its_sign in signs if has_its_sign), None):
+        return found
     raise ValueError("its settings are those of no algorithm of the Zoo: name the algorithm")
 
 
@@ -57,22 +52,18 @@ def load_policy(path: Path, algo: str) -> BasePolicy:
     if algo not in ALGOS:
         raise ValueError(f"the algorithm {algo!r} is unknown; valid: {', '.join(ALGOS)}")
     # Schedules may be pickled functions of another Python version; acting needs none of them.
-    unneeded = {"learning_rate": 0.0, "lr_schedule": _zero, "clip_range": _zero}
-    buffer: dict[str, Any] = {}
+    unneeded = {"learning_rate": 0.0, "lr_schedule": lambda _: 0.0, "clip_range": lambda _: 0.0}
+    options: dict[str, Any] = {"device": "cpu", "custom_objects": unneeded}
     if issubclass(ALGOS[algo], OffPolicyAlgorithm):
-        buffer = {"buffer_size": 1, "replay_buffer_class": None, "replay_buffer_kwargs": {}}
-        buffer["optimize_memory_usage"] = False
+        options |= {"buffer_size": 1, "optimize_memory_usage": False}
+        options |= {"replay_buffer_class": None, "replay_buffer_kwargs": {}}
     try:
-        model = ALGOS[algo].load(path, device="cpu", custom_objects=unneeded, **buffer)
+        model = ALGOS[algo].load(path, **options)
     # Damage and missing classes show in any way while unpickling.
     except Exception as error:
         raise ValueError(f"cannot load {path} as {algo}: {type(error).__name__}: {error}") from error
     policy: BasePolicy = model.policy
     return policy
-
-
-def _zero(_: float) -> float:
-    return 0.0
 
 
 def load_statistics(path: Path, venv: VecEnv) -> VecNormalize:

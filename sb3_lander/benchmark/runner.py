@@ -1,7 +1,5 @@
 """Trains many seeds of one or several recipes, alternating, and writes what it measured as JSON."""
 
-from __future__ import annotations
-
 import contextlib
 import json
 import math
@@ -23,19 +21,7 @@ from sb3_lander.evaluation.statistics import Interval, iqm, mean, median, ratio_
 from sb3_lander.parallel import ProcessExecutor
 from sb3_lander.parallel import run as run_items
 from sb3_lander.runs.files import write_text
-from sb3_lander.runs.provenance import machine
-
-__all__ = [
-    "load_recipes",
-    "markdown",
-    "run",
-    "runs_of",
-    "solving_cells",
-    "summary",
-    "table",
-    "thousands",
-    "to_target",
-]
+from sb3_lander.runs.provenance import system_info
 
 
 def load_recipes(specifications: Sequence[str]) -> list[Recipe]:
@@ -53,9 +39,7 @@ def load_recipes(specifications: Sequence[str]) -> list[Recipe]:
         loaded = yaml.safe_load(Path(specification).read_text())
         valid = {f.name for f in fields(Recipe)} - {"name"}
         if not isinstance(loaded, dict) or not all(isinstance(v, dict) and set(v) <= valid for v in loaded.values()):
-            raise ValueError(
-                f"{specification} must map each recipe's name to a mapping with keys among {sorted(valid)}"
-            )
+            raise ValueError(f"{specification} must map each recipe's name to a mapping, keys among {sorted(valid)}")
         recipes += [Recipe(name, **values) for name, values in loaded.items()]
     names = [recipe.name for recipe in recipes]
     if len(set(names)) != len(names):
@@ -88,13 +72,14 @@ def run(
         comparable only between machines that are alike.
     :param progress: Show a progress bar.
     :return: What ``out`` holds in the end; ``jobs`` is the largest number side by side.
-    :raises ValueError: If ``out`` holds results of other recipes under the same names, or of another measurement.
+    :raises ValueError: If a recipe cannot be trained or watched so, or ``out`` holds results of other recipes under
+        the same names, or of another measurement.
     :raises ChildProcessError: If a training's process was killed again and again.
     """
     # Imported here, since it loads the Zoo, which whoever only reads results need not wait for.
     from sb3_lander.benchmark.training import train
 
-    results = _resume(recipes, measurement, out)
+    results = _results(recipes, measurement, out)
     done = {(r["recipe"], r["seed"]) for r in results["runs"]}
     todo = [(r, seed, measurement) for seed in seeds for r in recipes if (r.name, seed) not in done]
     out.parent.mkdir(parents=True, exist_ok=True)
@@ -111,11 +96,8 @@ def run(
     return results
 
 
-def _header(recipes: Sequence[Recipe], measurement: Measurement) -> dict[str, Any]:
-    """Return results without runs: the recipes, how they are watched, and what will train them.
-
-    :raises ValueError: If a recipe has no entry for the environment, or is to be watched in an unknown way.
-    """
+def _results(recipes: Sequence[Recipe], measurement: Measurement, out: Path) -> dict[str, Any]:
+    """Return what ``out`` holds, or results without runs: the recipes, how they are watched, what will train them."""
     for recipe in recipes:
         measurement.for_recipe(recipe)
     described = {recipe.name: {**asdict(recipe), "entry": recipe.entry(measurement.env_id)} for recipe in recipes}
@@ -124,17 +106,12 @@ def _header(recipes: Sequence[Recipe], measurement: Measurement) -> dict[str, An
         "command": " ".join(Path(word).name if os.sep in word else word for word in sys.orig_argv),
         "date": datetime.now(timezone.utc).isoformat(timespec="seconds"),
         "commit": _commit(),
-        "machine": machine(),
+        "machine": system_info(),
         "measurement": asdict(measurement),
         "recipes": described,
         "runs": [],
     }
-    plain: dict[str, Any] = json.loads(json.dumps(made))
-    return plain
-
-
-def _resume(recipes: Sequence[Recipe], measurement: Measurement, out: Path) -> dict[str, Any]:
-    new = _header(recipes, measurement)
+    new: dict[str, Any] = json.loads(json.dumps(made))
     if not out.exists():
         return new
     results: dict[str, Any] = json.loads(out.read_text())
@@ -182,26 +159,24 @@ def summary(results: Mapping[str, Any], baseline: str | None = None) -> dict[str
         runs = runs_of(results, name)
         if not runs:
             continue
+        seconds = {t: to_target(runs, t, "seconds") for t in targets}
         row: dict[str, Any] = {"seeds": len(runs)}
         row["solved"] = {t: sum(t in run["solved"] for run in runs) for t in targets}
         row["steps"] = {t: median(to_target(runs, t, "steps")) for t in targets}
-        row["seconds"] = {t: median(to_target(runs, t, "seconds")) for t in targets}
-        row["worst_seconds"] = {t: max(to_target(runs, t, "seconds")) for t in targets}
+        row["seconds"] = {t: median(seconds[t]) for t in targets}
+        row["worst_seconds"] = {t: max(seconds[t]) for t in targets}
         if baseline is not None:
             others = runs_of(results, baseline)
-            row["speedup"] = {
-                t: ratio_of_medians(to_target(others, t, "seconds"), to_target(runs, t, "seconds")) for t in targets
-            }
+            row["speedup"] = {t: ratio_of_medians(to_target(others, t, "seconds"), seconds[t]) for t in targets}
         for figure in ("steps_per_second", "steps_per_second_with_evaluations"):
             row[figure] = median([run[figure] for run in runs])
         finals = [run["final"] for run in runs if run["final"]]
         if finals:
+            returns, rates = ([final[figure] for final in finals] for figure in ("mean_return", "success_rate"))
             row["finished_seconds"] = median([run["seconds"] for run in runs])
-            row["worst_final"] = min(final["mean_return"] for final in finals)
-            row["worst_success"] = min(final["success_rate"] for final in finals)
+            row["worst_final"], row["worst_success"] = min(returns), min(rates)
             row["final_iqm"] = iqm([final["iqm_return"] for final in finals])
-            row["final_mean"] = iqm([final["mean_return"] for final in finals])
-            row["success_rate"] = mean([final["success_rate"] for final in finals])
+            row["final_mean"], row["success_rate"] = iqm(returns), mean(rates)
             row["length"] = iqm([final["mean_length"] for final in finals])
         table[name] = row
     return table
@@ -210,23 +185,25 @@ def summary(results: Mapping[str, Any], baseline: str | None = None) -> dict[str
 def table(results: Mapping[str, Any], baseline: str | None = None) -> str:
     """Return :func:`summary` as a Markdown table."""
     targets = [f"{target:g}" for target in results["measurement"]["targets"]]
-    rows = summary(results, baseline)
     head = ["recipe", "seeds"]
     for t in targets:
         head += [f"solved {t}", f"steps to {t} (thousands)", f"seconds to {t}", "worst"]
         head += [f"times faster to {t}"] if baseline else []
     head += ["steps/s", "finished in s", "final return", "worst", "success %", "worst", "length"]
     lines = []
-    for name, row in rows.items():
+    for name, row in summary(results, baseline).items():
         cells = [name, str(row["seeds"])]
         for t in targets:
             cells += solving_cells(row, t)
             cells += [str(row["speedup"][t])] if baseline else []
         cells += [f"{row['steps_per_second'].value:,.0f}"]
         if "final_iqm" in row:
-            rate: Interval = row["success_rate"]
             cells += [f"{row['finished_seconds'].value:.1f}", str(row["final_iqm"]), f"{row['worst_final']:.1f}"]
-            cells += [f"{100 * rate.value:.2f}", f"{100 * row['worst_success']:.1f}", f"{row['length'].value:.0f}"]
+            cells += [
+                f"{100 * row['success_rate'].value:.2f}",
+                f"{100 * row['worst_success']:.1f}",
+                f"{row['length'].value:.0f}",
+            ]
         else:
             cells += [""] * 6
         lines.append(cells)
@@ -240,8 +217,7 @@ def thousands(steps: Interval) -> str:
 
 def solving_cells(row: Mapping[str, Any], target: str) -> list[str]:
     """Return one recipe's way to a target for a table: seeds, thousands of steps, seconds, and the worst seed's."""
-    worst = row["worst_seconds"][target]
-    reached = f"{row['solved'][target]}/{row['seeds']}"
+    worst, reached = row["worst_seconds"][target], f"{row['solved'][target]}/{row['seeds']}"
     slowest = f"{worst:.1f}" if math.isfinite(worst) else "never"
     return [reached, thousands(row["steps"][target]), str(row["seconds"][target]), slowest]
 

@@ -1,12 +1,8 @@
 """Target: a mean return that a training reaches, and holds."""
 
-from __future__ import annotations
-
-__all__ = ["Target"]
-
 
 class Target:
-    """Notes when a training reaches a mean return to stay.
+    """Notes when a training reaches a mean return to stay, in :attr:`reached`.
 
     A single look at a policy that changes from update to update is a lucky crossing as often as not. So a look at or
     above the value only counts if every later one within the following ``hold`` of its steps is there too; the time is
@@ -17,10 +13,8 @@ class Target:
     """
 
     def __init__(self, value: float, hold: float) -> None:
-        self.value = value
-        self.hold = hold
+        self.value, self.hold = value, hold
         self.reached: dict[str, float] | None = None
-        """The first look of those that held, as it was given to :meth:`look`; None so far."""
         self._since: dict[str, float] | None = None
 
     def look(self, point: dict[str, float], mean_return: float) -> None:
@@ -29,10 +23,8 @@ class Target:
         :param point: When it was: ``steps`` and ``seconds``.
         :param mean_return: What the policy came to.
         """
-        if mean_return < self.value:
-            self._since = None
-            return
-        self._since = self._since or point
-        first = self._since["steps"]
-        if self.reached is None and point["steps"] - first >= self.hold * first:
-            self.reached = self._since
+        self._since = None if mean_return < self.value else self._since or point
+        if self._since and self.reached is None:
+            first = self._since["steps"]
+            if point["steps"] - first >= self.hold * first:
+                self.reached = self._since

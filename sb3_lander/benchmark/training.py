@@ -1,7 +1,5 @@
 """One timed training of one recipe: the clock stops while fixed tasks are played."""
 
-from __future__ import annotations
-
 import argparse
 import contextlib
 import io
@@ -16,9 +14,9 @@ from typing import Any
 import torch as th
 import yaml
 from rl_zoo3.exp_manager import ExperimentManager
-from stable_baselines3.common.base_class import BaseAlgorithm
 from stable_baselines3.common.callbacks import BaseCallback, CallbackList, EvalCallback
 from stable_baselines3.common.evaluation import evaluate_policy
+from stable_baselines3.common.utils import set_random_seed
 
 from sb3_lander.benchmark.recipes import Measurement, Recipe
 from sb3_lander.benchmark.target import Target
@@ -28,22 +26,11 @@ from sb3_lander.parallel.executors import shares_cores
 from sb3_lander.zoo import register
 from sb3_lander.zoo.manager import LanderExperimentManager
 
-__all__ = ["SCREENINGS", "SOLVING_TASKS", "train", "train_trial"]
-
-SOLVING_TASKS = 100
-"""Fixed tasks whose mean return decides whether a target is reached."""
-
+SOLVING_TASKS = 100  # fixed tasks whose mean return decides whether a target is reached
+# Numbers of first tasks, and how far below the target their mean may lie before the other tasks are not played.
 SCREENINGS = ((10, 100.0), (30, 40.0))
-"""Numbers of first tasks, and how far below the target their mean may lie before the other tasks are not played."""
-
-_SEARCH_SCREENINGS = ((12, 80.0), (48, 0.0))
-"""The same in a search, for the episodes on EnvPool."""
-
-ZOO_EVAL_FREQ = 25_000
-"""The default of the Zoo's ``--eval-freq``."""
-
-_FAULTS = (AssertionError, ValueError, FloatingPointError)
-"""What hyperparameters that do not work raise in a training, as a policy whose output is NaN."""
+_SEARCH_SCREENINGS = ((12, 80.0), (48, 0.0))  # the same in a search, for the episodes on EnvPool
+ZOO_EVAL_FREQ = 25_000  # the default of the Zoo's --eval-freq
 
 
 class _Watch(BaseCallback):
@@ -56,12 +43,10 @@ class _Watch(BaseCallback):
         self._targets = [Target(value, measurement.hold) for value in measurement.targets]
         self._tasks = fixed_tasks(measurement.env_id, SOLVING_TASKS)
         has_curve = measurement.curve_points > 0 and measurement.evaluate_on == "gymnasium"
-        self._curve_every = budget // measurement.curve_points if has_curve else budget + 1
-        self._next_curve = self._curve_every
+        self._next_curve = self._curve_every = budget // measurement.curve_points if has_curve else budget + 1
         self._next_eval = measurement.eval_every
-        self._stopped = 0.0
-        self.zoo_evaluations: dict[str, float] = {"seconds": 0.0}
-        self.update_seconds = 0.0
+        self._stopped = self.update_seconds = 0.0
+        self.zoo_evaluations = {"seconds": 0.0}
         self._rollout_ended: float | None = None
 
     def _on_training_start(self) -> None:
@@ -87,17 +72,13 @@ class _Watch(BaseCallback):
             self.update_seconds += time.perf_counter() - self._rollout_ended
             self._rollout_ended = None
 
-    def _on_training_end(self) -> None:
-        self._note_update()
+    _on_training_end = _note_update
 
     def _on_rollout_start(self) -> None:
         self._note_update()
-        steps = self.num_timesteps
-        if steps == 0:
-            return
-        open_targets = self._open_targets()
+        steps, open_targets = self.num_timesteps, self._open_targets()
         for_curve = steps >= self._next_curve
-        if for_curve or (open_targets and steps >= self._next_eval):
+        if steps and (for_curve or (open_targets and steps >= self._next_eval)):
             seconds = self.seconds()
             self._evaluate(steps, seconds, open_targets, for_curve)
             self._next_eval = steps + self.measurement.eval_every
@@ -113,8 +94,7 @@ class _Watch(BaseCallback):
             report = self._report(None if for_curve else min(open_targets))
             mean_return = -math.inf if report is None else report.mean_return
             if report is not None:
-                looked = {"mean_return": round(mean_return, 3), "success_rate": report.success_rate}
-                self.curve.append({**point, **looked})
+                self.curve.append({**point, "mean_return": round(mean_return, 3), "success_rate": report.success_rate})
         for target in self._targets:
             target.look(point, mean_return)
 
@@ -123,11 +103,8 @@ class _Watch(BaseCallback):
         from sb3_lander.envs.envpool_vec_env import EnvPoolVecEnv
 
         for count, margin in _SEARCH_SCREENINGS:
-            env = EnvPoolVecEnv(self.measurement.env_id, count, seed=count)
-            try:
+            with contextlib.closing(EnvPoolVecEnv(self.measurement.env_id, count, seed=count)) as env:
                 mean_return = float(evaluate_policy(self.model, env, n_eval_episodes=count)[0])  # type: ignore[arg-type]  # no list was asked for
-            finally:
-                env.close()
             if mean_return < target - margin:
                 break
         return mean_return
@@ -144,9 +121,9 @@ class _Watch(BaseCallback):
         return report
 
     def _on_step(self) -> bool:
-        if self.measurement.steps_limit is not None and self.num_timesteps > self.measurement.steps_limit:
-            return False
-        return not (self.measurement.until_solved and not self._open_targets())
+        limit = self.measurement.steps_limit
+        is_solved = self.measurement.until_solved and not self._open_targets()
+        return not is_solved and (limit is None or self.num_timesteps <= limit)
 
 
 def _time_method(instance: Any, method: str, spent: dict[str, float], name: str) -> None:
@@ -170,21 +147,12 @@ def _manager(recipe: Recipe, measurement: Measurement, seed: int, folder: Path) 
     config.write_text(yaml.safe_dump({measurement.env_id: recipe.entry(measurement.env_id)}))
     # The Zoo's own recipe gets the Zoo's own manager, which leaves torch's threads alone as its command does.
     cls = ExperimentManager if recipe.config == "zoo" else LanderExperimentManager
-    manager = object.__new__(cls)
-    manager.__init__(  # type: ignore[misc]  # the Zoo's class chooses its subclass by env id, here we choose
-        argparse.Namespace(num_threads=-1, env_kwargs=None),
-        recipe.algo,
-        measurement.env_id,
-        log_folder=str(folder),
-        n_timesteps=measurement.budget or -1,
-        eval_freq=ZOO_EVAL_FREQ if measurement.zoo_evaluations else -1,
-        seed=seed,
-        verbose=0,
-        vec_env_type=recipe.vec_env,
-        device="cpu",
-        config=str(config),
-        log_interval=-2,
-    )
+    options = {"log_folder": str(folder), "config": str(config), "device": "cpu", "verbose": 0, "log_interval": -2}
+    options |= {"n_timesteps": measurement.budget or -1, "vec_env_type": recipe.vec_env, "seed": seed}
+    options |= {"eval_freq": ZOO_EVAL_FREQ if measurement.zoo_evaluations else -1}
+    # The Zoo's class chooses its subclass by the environment's id, here we choose.
+    manager: Any = object.__new__(cls)
+    manager.__init__(argparse.Namespace(num_threads=-1, env_kwargs=None), recipe.algo, measurement.env_id, **options)
     return manager
 
 
@@ -200,8 +168,6 @@ def train(recipe: Recipe, seed: int, measurement: Measurement) -> dict[str, Any]
         ``zoo_evaluation_seconds`` and ``steps_per_second_with_evaluations`` with the Zoo's own. ``shares_cores`` says
         that others worked on the same cores, so that the seconds mean little.
     """
-    from stable_baselines3.common.utils import set_random_seed
-
     measurement = measurement.for_recipe(recipe)
     # torch counted the machine's cores, of which this training may have been given a part.
     th.set_num_threads(min(th.get_num_threads(), len(usable_cores())))
@@ -217,14 +183,18 @@ def train(recipe: Recipe, seed: int, measurement: Measurement) -> dict[str, Any]
                 _time_method(callback, "_on_step", watch.zoo_evaluations, "seconds")
         model.learn(manager.n_timesteps, callback=CallbackList([*manager.callbacks, watch]), log_interval=None)
         seconds, zoo_seconds = watch.seconds(), watch.zoo_evaluations["seconds"]
-        final = _final_report(model, measurement)
+        count, first = measurement.final_episodes, measurement.final_first_seed
+        tasks = fixed_tasks(measurement.env_id, count, first_seed=first) if count else []
+        final = evaluate(model, tasks).summary() if tasks else None
         model.env.close()
+    # The Zoo makes the evaluation environments first, so the training ones are spoken of last.
+    environments = [line for line in output.getvalue().splitlines() if line.startswith("Environments:")]
     spent["update"] = watch.update_seconds
     spent["rest"] = seconds - sum(spent.values())
     return {
         "recipe": recipe.name,
         "seed": seed,
-        "environments": _training_environments(output.getvalue()),
+        "environments": environments[-1] if environments else "gymnasium",
         "budget": manager.n_timesteps,
         "steps": model.num_timesteps,
         "seconds": round(seconds, 3),
@@ -234,7 +204,7 @@ def train(recipe: Recipe, seed: int, measurement: Measurement) -> dict[str, Any]
         "split": {name: round(value, 3) for name, value in spent.items()},
         "solved": watch.solved,
         "curve": watch.curve,
-        "final": None if final is None else final.summary(),
+        "final": final,
         "load_average": os.getloadavg()[0],
         "cores": len(usable_cores()),
         "shares_cores": shares_cores(),
@@ -242,24 +212,8 @@ def train(recipe: Recipe, seed: int, measurement: Measurement) -> dict[str, Any]
 
 
 def train_trial(_: int, recipe: Recipe, seed: int, measurement: Measurement) -> dict[str, Any]:
-    """Train one seed of a trial, as :func:`train`; ``fault`` says that its hyperparameters do not work.
-
-    The number is the trial's, for whoever waits for the result.
-    """
+    """Train one seed of a trial of this number, as :func:`train`; ``fault`` says that its settings do not work."""
     try:
         return train(recipe, seed, measurement)
-    except _FAULTS as error:
+    except (AssertionError, ValueError, FloatingPointError) as error:  # as a policy whose output is NaN raises
         return {"fault": f"{type(error).__name__}: {error}"[:500]}
-
-
-def _training_environments(output: str) -> str:
-    # The Zoo makes the evaluation environments first, so the training ones are spoken of last.
-    lines = [line for line in output.splitlines() if line.startswith("Environments:")]
-    return lines[-1] if lines else "gymnasium"
-
-
-def _final_report(model: BaseAlgorithm, measurement: Measurement) -> EvaluationReport | None:
-    if measurement.final_episodes == 0:
-        return None
-    tasks = fixed_tasks(measurement.env_id, measurement.final_episodes, first_seed=measurement.final_first_seed)
-    return evaluate(model, tasks)

@@ -1,8 +1,7 @@
 """CheckpointCallback: checkpoints that are whole at any moment, the newest few of them."""
 
-from __future__ import annotations
-
 from pathlib import Path
+from typing import Any
 
 from sb3_lander.callbacks.periodic import PeriodicCallback
 from sb3_lander.runs import normalization
@@ -10,14 +9,12 @@ from sb3_lander.runs.files import write_whole
 from sb3_lander.runs.run import checkpoints
 from sb3_lander.runs.saving import save_model, save_vecnormalize
 
-__all__ = ["CheckpointCallback"]
-
 
 class CheckpointCallback(PeriodicCallback):
     """Save checkpoints that are whole at any moment: model, optimizer, step count and normalisation statistics.
 
-    The names are those of SB3's ``CheckpointCallback``, so the Zoo's ``enjoy --checkpoint`` and
-    ``python -m sb3_lander evaluate --checkpoints`` find them, and ``python -m sb3_lander resume`` continues from them.
+    They have the names of SB3's ``CheckpointCallback``, so that the Zoo's ``enjoy --checkpoint``, our
+    ``evaluate --checkpoints`` and our ``resume`` find them.
 
     :param every: Environment steps between two checkpoints.
     :param keep: How many of the newest stay; all when None. ``best_model.zip`` is never among them and always stays.
@@ -38,8 +35,7 @@ class CheckpointCallback(PeriodicCallback):
         super().__init__(every, folder, verbose)
         if keep is not None and keep < 1:
             raise ValueError(f"keep={keep} must be at least 1, or None for all")
-        self.keep = keep
-        self.save_replay_buffer = save_replay_buffer
+        self.keep, self.save_replay_buffer = keep, save_replay_buffer
 
     def _on_training_start(self) -> None:
         super()._on_training_start()
@@ -48,27 +44,19 @@ class CheckpointCallback(PeriodicCallback):
 
     def _on_multiple(self) -> bool:
         assert self.folder is not None
-        step = self.num_timesteps
+        model: Any = self.model
+        folder, step = self.folder, self.num_timesteps
         # The model comes last: where it stands, what belongs to it stands too.
-        save_vecnormalize(self.model, self._path("vecnormalize_", step, "pkl"))
-        if self.save_replay_buffer and getattr(self.model, "replay_buffer", None) is not None:
-            write_whole(self._path("replay_buffer_", step, "pkl"), self.model.save_replay_buffer)  # type: ignore[attr-defined]  # off-policy algorithms have it
-        save_model(self.model, self._path("", step, "zip"))
+        save_vecnormalize(model, folder / f"rl_model_vecnormalize_{step}_steps.pkl")
+        if self.save_replay_buffer and getattr(model, "replay_buffer", None) is not None:
+            write_whole(folder / f"rl_model_replay_buffer_{step}_steps.pkl", model.save_replay_buffer)
+        save_model(model, folder / f"rl_model_{step}_steps.zip")
         if self.verbose >= 1:
             print(f"Saved checkpoint at {step} steps")
-        saved = checkpoints(self.folder)
-        for old in saved[:-1]:
-            _delete(old.replay_buffer)
+        saved = checkpoints(folder)
+        outdated = [old.replay_buffer for old in saved[:-1]]
         for old in saved[: -self.keep] if self.keep is not None else ():
-            _delete(old.model, old.vecnormalize, normalization.beside(old.model))
-        return True
-
-    def _path(self, kind: str, step: int, extension: str) -> Path:
-        assert self.folder is not None
-        return self.folder / f"rl_model_{kind}{step}_steps.{extension}"
-
-
-def _delete(*files: Path | None) -> None:
-    for file in files:
-        if file is not None:
+            outdated += [old.model, old.vecnormalize, normalization.beside(old.model)]
+        for file in filter(None, outdated):
             file.unlink(missing_ok=True)
+        return True

@@ -1,8 +1,7 @@
 """SB3's EvalCallback for runs that may be killed: its files are whole, and what a kill took is made up for."""
 
-from __future__ import annotations
-
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from stable_baselines3.common.callbacks import EvalCallback
@@ -10,8 +9,6 @@ from stable_baselines3.common.vec_env import VecEnv
 
 from sb3_lander.runs.files import write_whole
 from sb3_lander.runs.saving import save_model, save_vecnormalize
-
-__all__ = ["WholeEvalCallback"]
 
 
 class WholeEvalCallback(EvalCallback):
@@ -23,41 +20,24 @@ class WholeEvalCallback(EvalCallback):
     :param eval_env: The environments to evaluate on.
     :param folder: Where ``evaluations.npz`` and ``best_model.zip`` go; it must exist.
     :param vecnormalize: The ``.pkl`` for the normalisation statistics of the best model.
-    :param eval_freq: Calls, that is steps of all environments together, between two evaluations.
-    :param n_eval_episodes: Episodes of an evaluation.
-    :param deterministic: Whether the most likely action is taken.
+    :param options: Of ``EvalCallback``: ``eval_freq`` (calls between two evaluations), ``n_eval_episodes`` and so on.
     """
 
-    def __init__(
-        self,
-        eval_env: VecEnv,
-        folder: str | Path,
-        vecnormalize: str | Path,
-        *,
-        eval_freq: int,
-        n_eval_episodes: int,
-        deterministic: bool,
-    ) -> None:
-        super().__init__(eval_env, eval_freq=eval_freq, n_eval_episodes=n_eval_episodes, deterministic=deterministic)
+    def __init__(self, eval_env: VecEnv, folder: str | Path, vecnormalize: str | Path, **options: Any) -> None:
+        super().__init__(eval_env, **options)
         self.file = Path(folder, "evaluations.npz")
-        """Every evaluation so far, in the format of SB3."""
         self._best_model, self._vecnormalize = Path(folder, "best_model.zip"), Path(vecnormalize)
         # SB3 writes it in place; it becomes the file once it is whole.
         self.log_path = str(self.file.with_name(".evaluations.part.npz"))
 
     def restore(self, step: int) -> None:
-        """Take over the evaluations of an earlier life of the run, up to a step, and go on with the same file.
-
-        :param step: Environment steps of the model that the training goes on with.
-        """
+        """Take over the evaluations up to a step of an earlier life of the run, and go on with the same file."""
         try:
             with np.load(self.file) as stored:
-                arrays = {name: stored[name] for name in stored.files}
-            kept = arrays["timesteps"] <= step
-            self.evaluations_timesteps = arrays["timesteps"][kept].tolist()
-            self.evaluations_results = arrays["results"][kept].tolist()
-            self.evaluations_length = arrays["ep_lengths"][kept].tolist()
-            self.evaluations_successes = arrays["successes"][kept].tolist() if "successes" in arrays else []
+                kept = stored["timesteps"] <= step
+                lists = {name: stored[name][kept].tolist() for name in stored.files}
+            self.evaluations_timesteps, self.evaluations_results = lists["timesteps"], lists["results"]
+            self.evaluations_length, self.evaluations_successes = lists["ep_lengths"], lists.get("successes", [])
         except FileNotFoundError:
             return
         # numpy's readers fail in any way on half a file, which the Zoo's own command may leave.

@@ -1,27 +1,21 @@
 """PeriodicCallback: something done at every multiple of so many environment steps."""
 
-from __future__ import annotations
-
 from pathlib import Path
 
 from stable_baselines3.common.callbacks import BaseCallback
 
 from sb3_lander.agents.environment import EnvWrapper
 
-__all__ = ["PeriodicCallback"]
-
 
 class PeriodicCallback(BaseCallback):
     """Does something at the first step at or past each multiple of ``every`` environment steps.
 
-    Multiples, and not a count since the start, so that a training that is resumed keeps to the same steps.
+    Multiples, and not a count since the start, so that a training that is resumed keeps to the same steps. Files go to
+    ``folder``: the RL Zoo's run folder, if the training is the Zoo's and none was given. The Zoo's manager sets
+    ``env_wrapper`` to what the entry of that name puts around an environment.
     """
 
-    folder: Path | None
-    """Where files go; the RL Zoo's run folder, if the training is the Zoo's and none was given."""
-
     env_wrapper: EnvWrapper | None = None
-    """What the Zoo's ``env_wrapper`` puts around an environment."""
 
     def __init__(self, every: int, folder: str | Path | None = None, verbose: int = 0) -> None:
         super().__init__(verbose)

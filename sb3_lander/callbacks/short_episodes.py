@@ -1,14 +1,10 @@
 """Training episodes that are cut early while the agent has not learned to end them itself."""
 
-from __future__ import annotations
-
 from typing import Any
 
 from stable_baselines3.common.callbacks import BaseCallback
 
 from sb3_lander.envs.envpool_vec_env import EnvPoolVecEnv
-
-__all__ = ["ShortEpisodes"]
 
 
 class ShortEpisodes(BaseCallback):
@@ -18,14 +14,11 @@ class ShortEpisodes(BaseCallback):
     learns from is hovering. SB3 bootstraps the value of a truncated state, as Pardo et al., *Time Limits in
     Reinforcement Learning* (2018), advise for training on pieces of episodes. Returns in the training's log are those
     of the shortened episodes; evaluations play whole ones, because a callback only knows the training's environments.
-
-    Works with :class:`~sb3_lander.envs.envpool_vec_env.EnvPoolVecEnv` and with every VecEnv of environments that have
-    gymnasium's ``TimeLimit``, in Python or in the ``callback`` entry of the RL Zoo's YAML.
+    Works with ``EnvPoolVecEnv`` and every VecEnv of environments that have gymnasium's ``TimeLimit``.
 
     :param max_episode_steps: The longest episode, in steps, at least 1; the task's own limit stays below it.
-    :param until: When episodes become whole. Below 1 it is a share of the training's budget, as 0.5 for its second
-        half, and stretches with the budget as schedules do; from 1 on it is a number of environment steps. None for
-        never.
+    :param until: When episodes become whole: below 1 a share of the training's budget, as 0.5 for its second half;
+        from 1 on a number of environment steps; None for never.
     :param verbose: 1 for a line when episodes become whole.
     :raises ValueError: If ``max_episode_steps`` is below 1 or ``until`` neither a share nor a number of steps, or, when
         the training starts, if the environments have no ``TimeLimit``.
@@ -38,15 +31,13 @@ class ShortEpisodes(BaseCallback):
         if until is not None and (not until > 0 or (until >= 1 and until != int(until))):
             valid = "a share of the budget between 0 and 1, a whole number of environment steps, or None for never"
             raise ValueError(f"until={until} must be {valid}")
-        self.max_episode_steps = max_episode_steps
-        self.until = until
+        self.max_episode_steps, self.until = max_episode_steps, until
         self._whole: list[int] | None = None
 
     def _on_training_start(self) -> None:
-        if self._is_over():
-            return
-        self._whole = self._limits()
-        self._set_limits([min(self.max_episode_steps, limit) for limit in self._whole])
+        if not self._is_over():
+            self._whole = self._limits()
+            self._set_limits([min(self.max_episode_steps, limit) for limit in self._whole])
 
     def _on_step(self) -> bool:
         if self._whole is not None and self._is_over():
@@ -55,20 +46,18 @@ class ShortEpisodes(BaseCallback):
                 print(f"Training episodes are whole from step {self.num_timesteps} on")
         return True
 
-    def _on_training_end(self) -> None:
-        self._restore()
-
     def _is_over(self) -> bool:
         if self.until is None:
             return False
         # SB3's own schedules count from the same number.
-        last = self.until * self.model._total_timesteps if self.until < 1 else self.until
-        return self.num_timesteps >= last
+        return self.num_timesteps >= self.until * (self.model._total_timesteps if self.until < 1 else 1)
 
     def _restore(self) -> None:
         if self._whole is not None:
             self._set_limits(self._whole)
             self._whole = None
+
+    _on_training_end = _restore
 
     def _limits(self) -> list[int]:
         venv: Any = self.training_env.unwrapped

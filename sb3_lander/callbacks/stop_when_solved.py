@@ -1,7 +1,5 @@
 """StopWhenSolved: tells when a training has solved its task, and stops it if asked."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from typing import Any
 
@@ -10,8 +8,6 @@ import gymnasium as gym
 from sb3_lander.callbacks.periodic import PeriodicCallback
 from sb3_lander.evaluation.evaluator import evaluate
 from sb3_lander.evaluation.task import fixed_tasks
-
-__all__ = ["StopWhenSolved"]
 
 
 class StopWhenSolved(PeriodicCallback):
@@ -44,12 +40,8 @@ class StopWhenSolved(PeriodicCallback):
         super().__init__(every, None, verbose)
         if episodes < 1 or consecutive < 1:
             raise ValueError(f"episodes={episodes} and consecutive={consecutive} must be at least 1")
-        self.threshold = threshold
-        self.episodes = episodes
-        self.consecutive = consecutive
-        self.stop = stop
-        self.first_seed = first_seed
-        self.env_kwargs = dict(env_kwargs or {})
+        self.threshold, self.episodes, self.consecutive, self.stop = threshold, episodes, consecutive, stop
+        self.first_seed, self.env_kwargs = first_seed, dict(env_kwargs or {})
         self.solved_at: int | None = None
         self._in_a_row = 0
 

@@ -1,7 +1,5 @@
 """VideoCallback: an episode of a fixed task as MP4 and in TensorBoard, now and then."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -12,8 +10,6 @@ from sb3_lander.callbacks.periodic import PeriodicCallback
 from sb3_lander.evaluation.task import Task
 from sb3_lander.evaluation.tensorboard import summary
 from sb3_lander.evaluation.video import record_episode
-
-__all__ = ["VideoCallback"]
 
 
 class VideoCallback(PeriodicCallback):
@@ -27,8 +23,7 @@ class VideoCallback(PeriodicCallback):
     :param env_kwargs: Keyword arguments of the task's environment.
     :param max_frames: Frames of a video at most.
     :param fps: Frames per second.
-    :param folder: Where the MP4s go; ``videos`` in the run folder in a training of the RL Zoo. None otherwise means
-        ``videos`` in the logger's folder, or in the working folder.
+    :param folder: The MP4s go to ``videos`` in it; when None in the Zoo's run folder, the logger's, or the working one.
     :param verbose: 1 for a line at each video.
     :raises ValueError: When the training starts, if the environment cannot be made anew or rendered.
     """
@@ -44,10 +39,8 @@ class VideoCallback(PeriodicCallback):
         verbose: int = 0,
     ) -> None:
         super().__init__(every, folder, verbose)
-        self.seed = seed
-        self.env_kwargs = dict(env_kwargs or {})
-        self.max_frames = max_frames
-        self.fps = fps
+        self.seed, self.env_kwargs = seed, dict(env_kwargs or {})
+        self.max_frames, self.fps = max_frames, fps
 
     def _on_training_start(self) -> None:
         super()._on_training_start()
@@ -56,13 +49,9 @@ class VideoCallback(PeriodicCallback):
         self._on_multiple()
 
     def _on_multiple(self) -> bool:
+        task, path = Task(self._env_id(), self.seed, self.env_kwargs), self._videos / f"step_{self.num_timesteps}.mp4"
         recording = record_episode(
-            self.model,
-            Task(self._env_id(), self.seed, self.env_kwargs),
-            self._videos / f"step_{self.num_timesteps}.mp4",
-            env_wrapper=self.env_wrapper,
-            fps=self.fps,
-            max_frames=self.max_frames,
+            self.model, task, path, env_wrapper=self.env_wrapper, fps=self.fps, max_frames=self.max_frames
         )
         for output in self.logger.output_formats:
             if isinstance(output, TensorBoardOutputFormat):

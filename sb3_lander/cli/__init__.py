@@ -1,43 +1,67 @@
-"""The command line, ``python -m sb3_lander``: parse, call, print; one module a command.
+"""The command line, ``python -m sb3_lander``: parse, call, print; commands of one kind in a module.
 
 A module imports what it needs when its command runs, so that ``--help`` does not wait for torch.
 """
 
-from __future__ import annotations
-
 import argparse
 import ast
 from collections.abc import Callable
-from typing import Any, NamedTuple
-
-__all__ = ["Command", "key_value"]
-
-
-class Command(NamedTuple):
-    """One command."""
-
-    summary: str
-    """What ``--help`` says."""
-
-    add_arguments: Callable[[argparse.ArgumentParser], None]
-    """Declares its arguments."""
-
-    run: Callable[[argparse.Namespace], None]
-    """Runs it."""
-
-    passes_on: bool = False
-    """Whether arguments that it does not know are those of a command of the RL Zoo, in ``rest``."""
+from pathlib import Path
+from typing import Any
 
 
-def key_value(word: str) -> tuple[str, Any]:
+def add_command(
+    commands: Any, name: str, run: Callable[[argparse.Namespace], None], summary: str, epilog: str | None = None
+) -> argparse.ArgumentParser:
+    """Add a command to what ``add_subparsers`` returned, and return its parser, for its arguments."""
+    parser: argparse.ArgumentParser = commands.add_parser(name, help=summary, description=summary, epilog=epilog)
+    parser.set_defaults(run=run)
+    return parser
+
+
+def add_model_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the arguments that name a saved model."""
+    add = parser.add_argument
+    add("path", type=Path, metavar="PATH", help="a run folder of the RL Zoo, or a model's .zip")
+    add("--algo", help="with --trust, the algorithm (default: as the run or the model's settings tell)")
+    add("--env", dest="env_id", metavar="ENV", help="environment id (default: the run's, or LunarLanderContinuous-v3)")
+    add("--safe", action="store_true", help=argparse.SUPPRESS)  # what it asked for is how every file is loaded now
+    add_loading_arguments(parser)
+
+
+def add_loading_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare how a model is loaded."""
+    parser.add_argument("--best", action="store_true", help="the run's best_model.zip instead of its final model")
+    parser.add_argument(
+        "--trust", action="store_true", help="unpickle the files, which can run any code of their author"
+    )
+
+
+def add_playing_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare how a model is played; :func:`env_kwargs` reads the first."""
+    add = parser.add_argument
+    add("--env-kwargs", nargs="+", default=[], metavar="KEY:VALUE", help="as enable_wind:True wind_power:15.0")
+    add("--stochastic", action="store_true", help="sample the actions instead of taking the most likely ones")
+
+
+def pick(arguments: argparse.Namespace, *names: str) -> dict[str, Any]:
+    """Return some of the arguments, to pass them on by their names."""
+    return {name: getattr(arguments, name) for name in names}
+
+
+def env_kwargs(words: list[str]) -> dict[str, Any]:
     """Read ``key:value`` as the Zoo's ``--env-kwargs``, but only values that are Python literals.
 
-    :raises ValueError: If it is none.
+    :raises ValueError: If one is none.
     """
-    key, _, text = word.partition(":")
-    try:
-        if not key.isidentifier():
-            raise ValueError(f"{key!r} is not a name")
-        return key, ast.literal_eval(text)
-    except (ValueError, SyntaxError, TypeError, MemoryError, RecursionError) as error:
-        raise ValueError(f"--env-kwargs {word}: write key:value with a Python literal, as wind_power:15.0") from error
+    found = {}
+    for word in words:
+        key, _, text = word.partition(":")
+        try:
+            if not key.isidentifier():
+                raise ValueError(f"{key!r} is not a name")
+            found[key] = ast.literal_eval(text)
+        except (ValueError, SyntaxError, TypeError, MemoryError, RecursionError) as error:
+            message = f"--env-kwargs {word}: write key:value with a Python literal, as wind_power:15.0"
+            raise ValueError(message) from error
+    return found

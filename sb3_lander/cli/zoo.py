@@ -1,6 +1,4 @@
-"""Commands that lead to the RL Zoo's: ``zoo``, ``push-to-hub``, and ``config``, which tells whether it knows us."""
-
-from __future__ import annotations
+"""Commands around the RL Zoo's: ``zoo``, ``resume``, ``push-to-hub``, and ``config``, which tells if it knows us."""
 
 import argparse
 import importlib
@@ -8,25 +6,34 @@ import importlib.util
 import runpy
 import sys
 from pathlib import Path
+from typing import Any
 
-from sb3_lander.cli import Command
+from sb3_lander.cli import add_command
 
-__all__ = ["COMMANDS"]
-
-_ZOO_COMMANDS = ("train", "enjoy", "record_video")
-"""Those that make environments; the Zoo's others read files."""
+_ZOO_COMMANDS = ("train", "enjoy", "record_video")  # those that make environments; the Zoo's others read files
 
 
-def _zoo_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.epilog = "zoo train -h lists the arguments of the Zoo's train, and so on."
-    parser.add_argument(
-        "zoo_command",
-        type=lambda name: name.replace("-", "_"),
-        choices=_ZOO_COMMANDS,
-        metavar="COMMAND",
-        help=", ".join(_ZOO_COMMANDS),
-    )
-    parser.add_argument("rest", nargs=argparse.REMAINDER, metavar="...", help="that command's own arguments")
+def add_to(commands: Any) -> None:
+    """Add the commands of this module."""
+    summary = "Run the RL Zoo's train, enjoy or record_video with this package in place, whatever else is installed."
+    epilog = "zoo train -h lists the arguments of the Zoo's train, and so on."
+    zoo = add_command(commands, "zoo", _zoo, summary, epilog).add_argument
+    names = ", ".join(_ZOO_COMMANDS)
+    zoo("zoo_command", type=lambda name: name.replace("-", "_"), choices=_ZOO_COMMANDS, metavar="COMMAND", help=names)
+    zoo("rest", nargs=argparse.REMAINDER, metavar="...", help="that command's own arguments")
+
+    summary = "Print the path of our hyperparameters, for --conf-file, or whether the RL Zoo's commands use them."
+    what = "ppo, sac, ..., or allenact for the tutorial's configuration; without it: what there is, and the hook"
+    add_command(commands, "config", _config, summary).add_argument("algo", nargs="?", metavar="ALGO", help=what)
+
+    summary = "Continue an interrupted run from its newest whole checkpoint to its budget."
+    epilog = "It unpickles the run's files, as the RL Zoo's own commands do: resume runs whose author you trust."
+    resume = add_command(commands, "resume", _resume, summary, epilog)
+    resume.add_argument("path", type=Path, metavar="RUN", help="a run folder of the RL Zoo, e.g. logs/ppo/..._1")
+
+    summary = "Upload a run to the Hugging Face Hub, as the RL Zoo does."
+    epilog = "All arguments are the RL Zoo's: --algo, --env, -f FOLDER, -orga NAME, ..."
+    add_command(commands, "push-to-hub", _push, summary, epilog).set_defaults(passes_on=True)
 
 
 def _zoo(arguments: argparse.Namespace) -> None:
@@ -36,15 +43,6 @@ def _zoo(arguments: argparse.Namespace) -> None:
     register()
     sys.argv = [f"sb3_lander zoo {arguments.zoo_command}", *arguments.rest]
     runpy.run_module(f"rl_zoo3.{arguments.zoo_command}", run_name="__main__")
-
-
-def _config_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument(
-        "algo",
-        nargs="?",
-        metavar="ALGO",
-        help="ppo, sac, ..., or allenact for the tutorial's configuration; without it: what there is, and the hook",
-    )
 
 
 def _config(arguments: argparse.Namespace) -> None:
@@ -67,9 +65,8 @@ def _hook() -> str:
     if "__new__" in vars(manager):
         return f"The RL Zoo's commands use them for this package's environments ({file} is the hook)."
     ours = Path(__file__).resolve().parents[2] / "custom_envs.py"
-    reason = (
-        f"{file} comes before {ours}" if file else f"there is no module custom_envs on Python's path ({ours} is it)"
-    )
+    absent = f"there is no module custom_envs on Python's path ({ours} is it)"
+    reason = f"{file} comes before {ours}" if file else absent
     return (
         f"The RL Zoo's commands do NOT use them here: {reason}. Use python -m sb3_lander zoo train ... instead, "
         "add --gym-packages sb3_lander to the Zoo's train and enjoy, or let that module do "
@@ -77,28 +74,21 @@ def _hook() -> str:
     )
 
 
-def _push_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.epilog = "All arguments are the RL Zoo's: --algo, --env, -f FOLDER, -orga NAME, ..."
+def _resume(arguments: argparse.Namespace) -> None:
+    from sb3_lander.zoo.resume import resume
+
+    resume(arguments.path)
 
 
 def _push(arguments: argparse.Namespace) -> None:
-    from sb3_lander.zoo.hub import push_to_hub
+    """Run ``python -m rl_zoo3.push_to_hub``.
 
-    push_to_hub(arguments.rest)
-
-
-COMMANDS = {
-    "config": Command(
-        "Print the path of our hyperparameters, for --conf-file, or whether the RL Zoo's commands use them.",
-        _config_arguments,
-        _config,
-    ),
-    "push-to-hub": Command(
-        "Upload a run to the Hugging Face Hub, as the RL Zoo does.", _push_arguments, _push, passes_on=True
-    ),
-    "zoo": Command(
-        "Run the RL Zoo's train, enjoy or record_video with this package in place, whatever else is installed.",
-        _zoo_arguments,
-        _zoo,
-    ),
-}
+    The Zoo (2.9.2) imports ``generate_metadata``, which huggingface_sb3 3.0, the only release for gymnasium, calls
+    ``_generate_metadata`` and returns as an object instead of a mapping: by itself the Zoo's command ends there.
+    """
+    # Not `import ... as`: the package gives the module's name to a function of it.
+    library: Any = importlib.import_module("huggingface_sb3.push_to_hub")
+    if not hasattr(library, "generate_metadata"):
+        library.generate_metadata = lambda *about: library._generate_metadata(*about).to_dict()
+    sys.argv = ["push_to_hub", *arguments.rest]
+    runpy.run_module("rl_zoo3.push_to_hub", run_name="__main__")

@@ -1,7 +1,5 @@
 """One process of a BatchedSubprocVecEnv: its environments, and the arrays that it shares with the others."""
 
-from __future__ import annotations
-
 import copy
 import os
 import pickle
@@ -9,9 +7,11 @@ import signal
 import threading
 import traceback
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from multiprocessing import parent_process
 from multiprocessing.connection import Connection
 from multiprocessing.process import BaseProcess
+from multiprocessing.reduction import ForkingPickler
 from multiprocessing.shared_memory import SharedMemory
 from typing import Any
 
@@ -20,104 +20,65 @@ import gymnasium as gym
 import numpy as np
 import numpy.typing as npt
 from gymnasium import spaces
-from stable_baselines3.common.env_util import is_wrapped
 from stable_baselines3.common.vec_env.patch_gym import _patch_env
 from stable_baselines3.common.vec_env.util import obs_space_info
 
-__all__ = ["SharedArrays", "Worker", "run_worker"]
-
-_ALIGNMENT = 64
+EnvFns = Sequence[Callable[[], gym.Env[Any, Any]]]
+_Space = spaces.Space[Any]
 
 
 class SharedArrays:
-    """A step's observations, rewards, dones and actions of all envs, in memory that several processes see.
+    """A step's observations, rewards, dones and actions of all envs, in new memory or in that of another process."""
 
-    :param observation_space: Of one env: Box, Discrete and the like, or a Dict or Tuple of them.
-    :param action_space: Of one env.
-    :param n_envs: The number of envs: the length of each array.
-    :param name: The name of the memory that another process made; None makes it.
-    :raises ValueError: If a space has no fixed shape.
-    """
-
-    def __init__(
-        self,
-        observation_space: spaces.Space[Any],
-        action_space: spaces.Space[Any],
-        n_envs: int,
-        name: str | None = None,
-    ) -> None:
+    def __init__(self, observation_space: _Space, action_space: _Space, n_envs: int, name: str | None = None) -> None:
         keys, shapes, dtypes = obs_space_info(observation_space)
-        layout: list[tuple[tuple[int, ...], Any]] = [((), np.float32), ((), np.bool_)]
-        for key, space in [("action", action_space), *((key, observation_space) for key in keys)]:
-            shape, dtype = (action_space.shape, action_space.dtype) if key == "action" else (shapes[key], dtypes[key])
+        fields: list[tuple[str, Any, Any]] = [("reward", np.float32, ()), ("done", np.bool_, ())]
+        fields.append(("action", action_space.dtype, action_space.shape))
+        fields += [(f"observation {i}", dtypes[key], shapes[key]) for i, key in enumerate(keys)]
+        for field, dtype, shape in fields:
             if shape is None or dtype is None or np.dtype(dtype).hasobject:
+                space = action_space if field == "action" else observation_space
                 raise ValueError(f"{space}: only spaces whose values have a fixed shape and number type can be shared")
-            layout.append((shape, dtype))
-        sizes = [n_envs * int(np.prod(shape)) * np.dtype(dtype).itemsize for shape, dtype in layout]
-        starts = np.cumsum([0, *(-(-size // _ALIGNMENT) * _ALIGNMENT for size in sizes)]).tolist()
-        self._memory: SharedMemory | None = SharedMemory(name, create=name is None, size=max(starts[-1], 1))
-        self.name = self._memory.name
-        self.rewards, self.dones, self.actions, *observations = (
-            np.ndarray((n_envs, *shape), dtype, self._memory.buf, start)
-            for (shape, dtype), start in zip(layout, starts, strict=False)
-        )
-        self.observations: dict[Any, npt.NDArray[Any]] = dict(zip(keys, observations, strict=True))
-
-    def unlink(self) -> None:
-        """Take the memory's name away: nobody else can open it, and it is gone when the last process is."""
-        if self._memory is not None:
-            self._memory.unlink()
+        record = np.dtype(fields, align=True)
+        self.memory = SharedMemory(name, create=name is None, size=n_envs * record.itemsize)
+        records: npt.NDArray[Any] = np.ndarray(n_envs, record, self.memory.buf)
+        self.rewards, self.dones, self.actions = records["reward"], records["done"], records["action"]
+        self.observations: dict[Any, Any] = {key: records[f"observation {i}"] for i, key in enumerate(keys)}
 
     def close(self) -> None:
         """Give the memory back; the arrays are no more."""
-        if self._memory is not None:
-            del self.rewards, self.dones, self.actions, self.observations
-            self._memory.close()
-            self._memory = None
+        del self.rewards, self.dones, self.actions, self.observations
+        self.memory.close()
 
 
 class Worker:
-    """Some of the envs, one after another in this process; its public methods are what the VecEnv may ask for.
-
-    :param start: The number of the first one in the whole VecEnv.
-    """
+    """Some of the envs, one after another in this process; its public methods are what the VecEnv may ask for."""
 
     def __init__(self, start: int) -> None:
+        # The numbers, in the whole VecEnv, of the first env and of the one that is at work.
         self.start = self.current = start
         self.envs: list[gym.Env[Any, Any]] = []
-        self.rows = slice(start, start)
-        self.shared: SharedArrays | None = None
 
-    def make(
-        self, env_fns: Sequence[Callable[[], gym.Env[Any, Any]]] | bytes
-    ) -> tuple[spaces.Space[Any], spaces.Space[Any], dict[str, Any]]:
-        """Make the envs; return the first one's spaces and metadata.
-
-        :param env_fns: Make one each; or their list, pickled.
-        """
+    def make(self, env_fns: EnvFns | bytes) -> tuple[_Space, _Space, dict[str, Any]]:
+        """Make the envs; return the first one's spaces and metadata."""
         made = cloudpickle.loads(env_fns) if isinstance(env_fns, bytes) else env_fns
         for i, env_fn in enumerate(made, self.start):
             self.current = i
             self.envs.append(_patch_env(env_fn()))
         if len({id(env.unwrapped) for env in self.envs}) < len(self.envs):
             raise ValueError("the functions that make the envs returned the same env twice: each must make a new one")
-        self.rows = slice(self.start, self.start + len(self.envs))
         return self.envs[0].observation_space, self.envs[0].action_space, self.envs[0].metadata
 
-    def share(self, name: str, observation_space: Any, action_space: Any, n_envs: int) -> None:
-        """Open the memory of that name."""
-        self.shared = SharedArrays(observation_space, action_space, n_envs, name)
+    def share(self, *args: Any) -> None:
+        """Open the memory that the VecEnv made."""
+        self.shared = SharedArrays(*args)
 
     def step(self, actions: Any = None) -> tuple[dict[int, dict[str, Any]], dict[int, dict[str, Any]]]:
-        """Step each env, and reset those whose episode ended.
-
-        :param actions: The actions of this process's envs; None where they are in the shared memory.
-        :return: The infos that say more than that the episode goes on, and the resets' infos, by the env's number.
-        """
-        shared = self._shared()
+        """Step each env; return, by its number, infos that say more than that an episode goes on, and resets' infos."""
+        shared = self.shared
         if actions is None:
-            # A copy, since an env may keep its action.
-            actions = shared.actions[self.rows].copy()
+            # They are in the shared memory. A copy, since an env may keep its action.
+            actions = shared.actions[self.start : self.start + len(self.envs)].copy()
         infos: dict[int, dict[str, Any]] = {}
         reset_infos: dict[int, dict[str, Any]] = {}
         for i, env in enumerate(self.envs, self.start):
@@ -131,36 +92,26 @@ class Worker:
                 observation, reset_infos[i] = env.reset()
             if len(info) > 1 or info["TimeLimit.truncated"] is not False:
                 infos[i] = info
-            self._put(i, observation)
+            self._put(observation)
         return infos, reset_infos
 
-    def reset(self, seeds: list[int | None], options: list[dict[str, Any]]) -> dict[int, dict[str, Any]]:
-        """Reset each env with its seed and options; return the infos by the env's number."""
-        infos: dict[int, dict[str, Any]] = {}
-        for i, env in enumerate(self.envs, self.start):
+    def reset(self, seeds: list[int | None], options: list[dict[str, Any]]) -> list[dict[str, Any]]:
+        """Reset each env with its seed and options; return the infos."""
+        infos = []
+        for i, (env, seed, given) in enumerate(zip(self.envs, seeds, options, strict=True), self.start):
             self.current = i
-            given = options[i - self.start]
-            observation, infos[i] = env.reset(seed=seeds[i - self.start], **({"options": given} if given else {}))
-            self._put(i, observation)
+            observation, info = env.reset(seed=seed, **({"options": given} if given else {}))
+            self._put(observation)
+            infos.append(info)
         return infos
 
-    def on_each(self, indices: list[int], name: str, /, *args: Any, **kwargs: Any) -> list[Any]:
-        """Return what ``render``, ``get_attr``, ``set_attr``, ``call`` or ``is_wrapped`` gives for these envs."""
-        answers: list[Any] = []
-        for i in indices:
-            self.current = i
-            env = self.envs[i - self.start]
-            if name == "render":
-                answers.append(env.render())
-            elif name == "get_attr":
-                answers.append(env.get_wrapper_attr(*args))
-            elif name == "set_attr":
-                setattr(env, *args)
-                answers.append(None)
-            elif name == "call":
-                answers.append(env.get_wrapper_attr(args[0])(*args[1:], **kwargs))
-            else:
-                answers.append(is_wrapped(env, *args))
+    def on_each(self, indices: list[int], function: Callable[..., Any], /, *args: Any, **kwargs: Any) -> dict[int, Any]:
+        """Return what a function gives for those of the envs that are here, by their place in ``indices``."""
+        answers = {}
+        for place, i in enumerate(indices):
+            if 0 <= i - self.start < len(self.envs):
+                self.current = i
+                answers[place] = function(self.envs[i - self.start], *args, **kwargs)
         return answers
 
     def close(self) -> None:
@@ -168,53 +119,34 @@ class Worker:
         for i, env in enumerate(self.envs, self.start):
             self.current = i
             env.close()
-        if self.shared is not None:
-            self.shared.close()
+        self.shared.close()
 
-    def _shared(self) -> SharedArrays:
-        if self.shared is None:
-            raise RuntimeError("share() comes first")
-        return self.shared
-
-    def _put(self, i: int, observation: Any) -> None:
-        for key, array in self._shared().observations.items():
-            array[i] = observation if key is None else observation[key]
+    def _put(self, observation: Any) -> None:
+        for key, array in self.shared.observations.items():
+            array[self.current] = observation if key is None else observation[key]
 
 
-def run_worker(connection: Connection, env_fns: Sequence[Callable[[], gym.Env[Any, Any]]] | bytes, start: int) -> None:
-    """Make the envs, and do what is asked until ``close``, or until whoever asks is gone.
+def run_worker(connection: Connection, env_fns: EnvFns | bytes, start: int) -> None:
+    """Make the envs, and answer requests until ``close``, or until whoever asks is gone.
 
-    Each answer is a pair: the result, and None or what went wrong, as :func:`_failure` gives it.
-
-    :param connection: Receives ``(name of a Worker's method, args, kwargs)``, or None for ``step``.
-    :param env_fns: Make the envs; or their list, pickled.
-    :param start: The number of the first env.
+    A request is ``(name of a Worker's method, args, kwargs)``, or None for ``step``; an answer ``(result, failure)``.
     """
     # Ctrl-C goes to all processes of a terminal: the one that trains decides what comes of it.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-    if (parent := parent_process()) is not None:
-        threading.Thread(target=_end_with, args=(parent,), daemon=True).start()
+    threading.Thread(target=_end_with, args=(parent_process(),), daemon=True).start()
     worker = Worker(start)
     request: tuple[str, Any, Any] = ("make", (env_fns,), {})
-    try:
+    with suppress(EOFError, ConnectionError):
         while True:
             name, args, kwargs = request
-            answer: tuple[Any, Any]
             try:
-                answer = getattr(worker, name)(*args, **kwargs), None
-            except Exception as error:
-                answer = None, _failure(error, worker.current)
-            try:
-                connection.send(answer)
-            except ConnectionError:
-                raise
-            except Exception as error:  # pickling what an env returned may fail in any way
-                connection.send((None, _failure(error, worker.current)))
+                answer = ForkingPickler.dumps((getattr(worker, name)(*args, **kwargs), None))
+            except Exception as error:  # an env's, or that what it returned cannot be pickled
+                answer = ForkingPickler.dumps((None, _failure(error, worker.current)))
+            connection.send_bytes(answer)
             if name == "close":
                 return
             request = connection.recv() or ("step", (), {})
-    except (EOFError, ConnectionError):
-        pass
 
 
 def _end_with(parent: BaseProcess) -> None:

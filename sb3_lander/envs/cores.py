@@ -1,10 +1,6 @@
 """The cores that this process may use."""
 
-from __future__ import annotations
-
 import os
-
-__all__ = ["usable_cores"]
 
 
 def usable_cores() -> list[int]:

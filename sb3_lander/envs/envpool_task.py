@@ -1,13 +1,10 @@
 """What EnvPool has: look a task up, and describe it as gymnasium does where gymnasium has it too."""
 
-from __future__ import annotations
-
 import difflib
 import inspect
 import re
 import warnings
 from collections.abc import Mapping
-from dataclasses import dataclass
 from types import ModuleType
 from typing import Any
 
@@ -17,30 +14,21 @@ import numpy.typing as npt
 from gymnasium import spaces
 from gymnasium.envs.registration import EnvSpec
 
-__all__ = ["INSTALL_ENVPOOL", "EnvPoolTask", "import_envpool"]
-
-INSTALL_ENVPOOL = 'pip install "sb3-lander[fast]"'
-
-_ACTION_KEYS = ["env_id", "players.env_id", "action"]
 _OWN_OPTIONS = {"num_envs", "batch_size", "num_threads", "seed", "env_seed", "render_mode"}
-_NO_LIMIT = 2**31 - 1
-_DEBIAN_PACKAGES = "libegl1 libopengl0"
+_NO_LIMIT = 2**31 - 1  # EnvPool's own way to say it
 
 
 def import_envpool() -> ModuleType:
-    """Import envpool.
-
-    :raises ImportError: If it is not installed, or cannot be loaded; the message says what is missing.
-    """
+    """Import envpool; the ImportError of one that is not there, or cannot be loaded, says what is missing."""
     try:
         import envpool
     except Exception as error:  # whatever fails in a package that is optional, gymnasium can do without it
         if isinstance(error, ModuleNotFoundError) and error.name == "envpool":
-            reason = f"envpool is not installed: {INSTALL_ENVPOOL}"
+            reason = 'envpool is not installed: pip install "sb3-lander[fast]"'
         elif library := re.match(r"(\S+\.so\S*): cannot open shared object file", str(error)):
             reason = (
                 f"envpool is installed, but the system library {library[1]} is missing: "
-                f"on Debian or Ubuntu, apt-get install {_DEBIAN_PACKAGES}"
+                "on Debian or Ubuntu, apt-get install libegl1 libopengl0"
             )
         else:
             reason = f"envpool is installed, but importing it fails with {type(error).__name__}: {error}"
@@ -48,28 +36,17 @@ def import_envpool() -> ModuleType:
     return envpool
 
 
-@dataclass
 class EnvPoolTask:
-    """A task of EnvPool's with Box or Discrete spaces.
+    """A task of EnvPool's with Box or Discrete spaces; a ValueError if EnvPool has no such task, or not the options."""
 
-    :raises ImportError: If envpool is not installed, or cannot be loaded.
-    :raises ValueError: If EnvPool lacks the task or one of the options, or its spaces are of another kind.
-    """
-
-    task_id: str
-    """EnvPool's name of the task."""
-    options: Mapping[str, Any]
-    """EnvPool's own options of the task, ``max_episode_steps`` among them."""
-
-    def __post_init__(self) -> None:
+    def __init__(self, task_id: str, options: Mapping[str, Any]) -> None:
+        self.task_id, self.options = task_id, dict(options)
         pool_spec = self._pool_spec()
-        self.spec: EnvSpec | None = gym.spec(self.task_id) if self.task_id in gym.registry else None
-        """Gymnasium's spec of the same name, None where gymnasium lacks the task."""
+        self.spec: EnvSpec | None = gym.spec(task_id) if task_id in gym.registry else None
         self.action_dtype: np.dtype[Any] = pool_spec.action_array_spec["action"].dtype
+        # Names of what is fixed when a simulator is made.
         self.parameters = set(pool_spec._config_keys)
-        """Names of what is fixed when a simulator is made."""
         self.max_episode_steps = int(pool_spec.config.max_episode_steps)
-        """EnvPool's own limit; 2**31 - 1 where it has none."""
         with warnings.catch_warnings():
             # EnvPool states its bounds in float64, and gymnasium warns that float32 has less precision.
             warnings.simplefilter("ignore", UserWarning)
@@ -80,32 +57,19 @@ class EnvPoolTask:
             self._describe_as(self.spec)
         for name, space in (("observation", self.observation_space), ("action", self.action_space)):
             if not isinstance(space, (spaces.Box, spaces.Discrete)):
-                raise ValueError(f"{self.task_id}: its {name} space is {space}, neither Box nor Discrete")
+                raise ValueError(f"{task_id}: its {name} space is {space}, neither Box nor Discrete")
 
     def make_pool(self, seeds: list[int], num_threads: int, render_mode: str | None) -> Any:
-        """Make one simulator for each seed.
-
-        :param seeds: Each in 0..2**32-1.
-        """
+        """Make one simulator for each seed in 0..2**32-1."""
         # An episode that ends by itself on the last allowed step is truncated to EnvPool and terminated to
         # gymnasium. So the VecEnv keeps the limit itself, one step before EnvPool's.
         options = {**self.options, "max_episode_steps": min(self.max_episode_steps + 1, _NO_LIMIT)}
-        int32_seeds: npt.NDArray[np.int32] = np.array(seeds, np.uint32).astype(np.int32)
-        return import_envpool().make_gymnasium(
-            self.task_id,
-            num_envs=len(seeds),
-            num_threads=num_threads,
-            seed=int32_seeds.tolist(),
-            render_mode=render_mode,
-            **options,
-        )
+        options |= {"num_envs": len(seeds), "num_threads": num_threads, "render_mode": render_mode}
+        int32_seeds = np.array(seeds, np.uint32).astype(np.int32).tolist()
+        return import_envpool().make_gymnasium(self.task_id, seed=int32_seeds, **options)
 
     def copy_actions(self, actions: npt.ArrayLike) -> npt.NDArray[Any]:
-        """Return a copy of the actions as EnvPool takes them.
-
-        :param actions: Shape ``(n_envs, *action_space.shape)``.
-        :raises ValueError: If the action space is Discrete and does not hold all of them.
-        """
+        """Return a copy of the actions as EnvPool takes them; a ValueError if a Discrete space does not hold them."""
         if isinstance(self.action_space, spaces.Discrete):
             # EnvPool takes any number, and what it then does is undefined.
             actions, n = np.asarray(actions), int(self.action_space.n)
@@ -122,15 +86,13 @@ class EnvPoolTask:
             raise ValueError(f"EnvPool has no task {self.task_id!r}{hint}")
         known = set(envpool.make_spec(self.task_id)._config_keys) - _OWN_OPTIONS
         if unknown := set(self.options) - known:
-            raise ValueError(
-                f"env_kwargs: {', '.join(sorted(unknown))} cannot be given; EnvPool's {self.task_id} has "
-                f"{', '.join(sorted(known))}"
-            )
+            given, valid = ", ".join(sorted(unknown)), ", ".join(sorted(known))
+            raise ValueError(f"env_kwargs: {given} cannot be given; EnvPool's {self.task_id} has {valid}")
         limit = self.options.get("max_episode_steps", 1)
         if not isinstance(limit, (int, np.integer)) or not 1 <= limit <= _NO_LIMIT:
             raise ValueError(f"max_episode_steps={limit!r}: an episode has 1 to {_NO_LIMIT} steps")
         pool_spec = envpool.make_spec(self.task_id, **self.options)
-        if pool_spec._action_keys != _ACTION_KEYS or "obs" not in pool_spec._state_keys:
+        if pool_spec._action_keys != ["env_id", "players.env_id", "action"] or "obs" not in pool_spec._state_keys:
             raise ValueError(f"{self.task_id}: needs one agent with Box or Discrete spaces, not a Dict of them")
         return pool_spec
 

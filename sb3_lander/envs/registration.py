@@ -1,17 +1,14 @@
 """The environment ids of this package, the success flag, and rendering without a display."""
 
-from __future__ import annotations
-
 import os
 import sys
 import warnings
+from copy import deepcopy
+from dataclasses import replace
 from typing import Any, SupportsFloat
 
 import gymnasium as gym
-from gymnasium.envs.registration import EnvSpec
 from gymnasium.utils import RecordConstructorArgs
-
-__all__ = ["ENV_IDS", "V2_ID", "V3_ID", "SuccessWrapper", "register_envs", "use_dummy_display_if_headless"]
 
 V2_ID = "LunarLanderContinuous-v2"
 """The tutorial's id; gymnasium >= 1.0 dropped it, so :func:`register_envs` brings it back."""
@@ -21,35 +18,21 @@ V3_ID = "LunarLanderContinuous-v3"
 
 ENV_IDS = (V2_ID, V3_ID)
 
-_registered: dict[str, EnvSpec] = {}
-
 
 def register_envs() -> None:
-    """Register ``LunarLanderContinuous-v2`` with gymnasium, as the same simulator as v3.
+    """Register ``LunarLanderContinuous-v2`` with gymnasium, as the same simulator as v3; safe to call many times.
 
-    Gymnasium's advice to upgrade it to v3 is silenced, because it stands beside v3 on purpose. Safe to call many
-    times; an id that something else already registered is left as it is, and so is the advice.
+    Gymnasium's advice to upgrade to v3 is silenced. An id that is already registered as something else is left as it
+    is, and so is the advice.
     """
-    if V2_ID not in gym.registry:
-        v3 = gym.spec(V3_ID)
-        gym.register(
-            id=V2_ID,
-            entry_point=v3.entry_point,
-            kwargs=dict(v3.kwargs),
-            max_episode_steps=v3.max_episode_steps,
-            reward_threshold=v3.reward_threshold,
-        )
-        _registered[V2_ID] = gym.registry[V2_ID]
-    if gym.registry[V2_ID] is _registered.get(V2_ID):
+    ours = replace(deepcopy(gym.spec(V3_ID)), id=V2_ID)
+    if gym.registry.setdefault(V2_ID, ours) == ours:
         # At every call, because whoever imported us inside warnings.catch_warnings() has lost the filter since.
         warnings.filterwarnings("ignore", f".*The environment {V2_ID} is out of date", DeprecationWarning)
 
 
 def use_dummy_display_if_headless() -> None:
-    """Let ``render_mode="human"`` run where no display exists: SDL's dummy driver draws into memory.
-
-    Does nothing where there is a display, outside Linux, or where ``SDL_VIDEODRIVER`` is already set.
-    """
+    """Let ``render_mode="human"`` draw into memory on a Linux without a display, if ``SDL_VIDEODRIVER`` is not set."""
     if sys.platform.startswith("linux") and not (os.environ.get("DISPLAY") or os.environ.get("WAYLAND_DISPLAY")):
         os.environ.setdefault("SDL_VIDEODRIVER", "dummy")
 
@@ -60,8 +43,7 @@ class SuccessWrapper(gym.Wrapper[Any, Any, Any, Any], RecordConstructorArgs):
     SB3 turns the flag into ``rollout/success_rate`` and ``eval/success_rate``. Rewards pass unchanged.
 
     :param env: The environment to wrap; put it inside anything that scales the reward.
-    :param threshold: The return that counts as a success; the ``reward_threshold`` of the environment's
-        spec when None (200 for the lander).
+    :param threshold: The return that counts as a success; the spec's ``reward_threshold`` when None (200 for landers).
     :raises ValueError: If ``threshold`` is None and the environment declares none.
     """
 
@@ -71,9 +53,7 @@ class SuccessWrapper(gym.Wrapper[Any, Any, Any, Any], RecordConstructorArgs):
         if threshold is None:
             threshold = None if env.spec is None else env.spec.reward_threshold
         if threshold is None:
-            raise ValueError(
-                f"{env} declares no reward_threshold: say what counts as a success, SuccessWrapper(env, threshold=...)"
-            )
+            raise ValueError(f"{env} declares no reward_threshold: say what counts as a success with threshold=...")
         self.threshold = float(threshold)
         self._episode_return = 0.0
 

@@ -1,7 +1,5 @@
 """Which training environments run on EnvPool, and which in several processes."""
 
-from __future__ import annotations
-
 import inspect
 import multiprocessing
 from collections.abc import Callable
@@ -18,18 +16,15 @@ from sb3_lander.envs.cores import usable_cores
 from sb3_lander.envs.envpool_vec_env import EnvPoolVecEnv
 from sb3_lander.envs.registration import ENV_IDS, SuccessWrapper
 
-__all__ = ["SERVED_IDS", "EnvPoolVecEnv", "movable_dummy_vec_env", "prefer_envpool"]
-
+# The ids that prefer_envpool moves: this package's tests compare EnvPool's with gymnasium's.
 SERVED_IDS = (*ENV_IDS, "BipedalWalker-v3", "CartPole-v1", "Pendulum-v1")
-"""The ids that :func:`prefer_envpool` moves: this package's tests compare EnvPool's with gymnasium's."""
 
 # Gymnasium's own. The RL Zoo, once imported, has put a subclass in its place that differs in one entry of the info.
 _TIME_LIMIT: type = next(cls for cls in TimeLimit.__mro__ if cls.__module__.startswith("gymnasium."))
 _KNOWN_WRAPPERS = {Monitor, OrderEnforcing, PassiveEnvChecker, SuccessWrapper, _TIME_LIMIT}
 
-
+# Landers from which processes are faster than DummyVecEnv: with 8 on two cores they are level.
 _PROCESSES_FROM = 16
-"""Landers from which processes are faster than DummyVecEnv: with 8 on two cores they are level."""
 
 
 class _StayError(Exception):
@@ -37,10 +32,7 @@ class _StayError(Exception):
 
 
 def movable_dummy_vec_env(env_fns: list[Callable[[], gym.Env[Any, Any]]]) -> DummyVecEnv:
-    """Make a ``DummyVecEnv`` that :func:`prefer_envpool` can also make again in several processes.
-
-    :param env_fns: As ``DummyVecEnv``.
-    """
+    """Make a ``DummyVecEnv`` that :func:`prefer_envpool` can also make again in several processes."""
     venv = DummyVecEnv(env_fns)
     vars(venv)["env_fns"] = env_fns
     return venv
@@ -49,16 +41,14 @@ def movable_dummy_vec_env(env_fns: list[Callable[[], gym.Env[Any, Any]]]) -> Dum
 def prefer_envpool(venv: VecEnv, *, training: bool | None = None, envpool: bool = True) -> VecEnv:
     """Move training envs to where they run fastest; print one line saying which that is and why.
 
-    For the RL Zoo's YAML: ``vec_env_wrapper: sb3_lander.envs.prefer_envpool``. EnvPool is the first choice,
-    where it simulates the same; the result then continues the same monitor files. Where it cannot (no envpool
-    installed, wind or another env option, a wrapper or a render mode that it does not have), 16 envs or more that
-    :func:`movable_dummy_vec_env` made run in one process for each core, as a :class:`BatchedSubprocVecEnv`. In either
-    case the result has the same number of envs, spaces, seeds and success threshold, and ``venv`` is closed.
+    For the RL Zoo's YAML: ``vec_env_wrapper: sb3_lander.envs.prefer_envpool``. EnvPool is the first choice, and writes
+    on in the same monitor files. Where it does not simulate the same (not installed, wind or another env option, a
+    wrapper or a render mode that it lacks), 16 envs or more that :func:`movable_dummy_vec_env` made run in one process
+    for each core. Either has the same number of envs, spaces, seeds and success threshold, and ``venv`` is closed.
     Everything else stays as it is: SubprocVecEnv, a few envs, an env for evaluation.
 
     :param venv: What ``make_vec_env`` returned.
-    :param training: Whether these envs are for training; None infers it: a training env's episodes are
-        logged to monitor files.
+    :param training: Whether these are for training; None infers it: a training env logs episodes to a monitor file.
     :param envpool: False leaves EnvPool out, to compare or to do without.
     :return: An :class:`EnvPoolVecEnv`, a :class:`BatchedSubprocVecEnv`, or ``venv`` itself.
     """
@@ -70,39 +60,37 @@ def prefer_envpool(venv: VecEnv, *, training: bool | None = None, envpool: bool 
         venv, processes = _in_processes(venv, training)
         print(f"Environments: gymnasium {type(venv).__name__}{processes} ({reason})")
         return venv
-    own_limit = getattr(fast.spec, "max_episode_steps", None)
-    print(
-        f"Environments: EnvPool, {fast.num_envs} x {fast.task_id} on {_count(fast.num_threads, 'thread')}"
-        + ("" if fast.max_episode_steps == own_limit else f", episodes of at most {fast.max_episode_steps} steps")
-    )
+    limit, threads = fast.max_episode_steps, fast.num_threads
+    shorter = "" if limit == getattr(fast.spec, "max_episode_steps", None) else f", episodes of at most {limit} steps"
+    print(f"Environments: EnvPool, {fast.num_envs} x {fast.task_id} on {threads} thread{'s' * (threads > 1)}{shorter}")
     return fast
 
 
 def _in_processes(venv: VecEnv, training: bool | None) -> tuple[VecEnv, str]:
     """Make training envs again in one process for each core, where that is faster; return them, and how many."""
     env_fns = getattr(venv, "env_fns", None)
-    cores = len(usable_cores())
     # A daemonic process, as some pools have, may start none of its own.
-    may_start = not multiprocessing.current_process().daemon
-    if not training or env_fns is None or venv.num_envs < _PROCESSES_FROM or cores < 2 or not may_start:
+    may_start = len(usable_cores()) > 1 and not multiprocessing.current_process().daemon
+    if not training or env_fns is None or venv.num_envs < _PROCESSES_FROM or not may_start:
         return venv, ""
     # First, since both write the same monitor files.
     venv.close()
+    moved: VecEnv
     try:
-        batched = BatchedSubprocVecEnv(env_fns)
-        moved: VecEnv = batched
-        words = f", {venv.num_envs} in {batched.n_workers} processes"
+        moved = BatchedSubprocVecEnv(env_fns)
+        words = f", {venv.num_envs} in {moved.n_workers} processes"
     except Exception as error:  # whatever keeps the processes from starting, one process can do without them
         moved = DummyVecEnv(env_fns)
         words = f", as processes did not start: {error}"
-    moved._seeds, moved._options = list(venv._seeds), list(venv._options)
-    # The old spaces carry make_vec_env's seed for random actions.
-    moved.observation_space, moved.action_space = venv.observation_space, venv.action_space
+    _take_over(moved, venv)
     return moved, words
 
 
-def _count(number: int, noun: str) -> str:
-    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
+def _take_over(moved: VecEnv, venv: VecEnv) -> None:
+    """Give the new envs the seeds, options and spaces of the old ones."""
+    moved._seeds, moved._options = list(venv._seeds), list(venv._options)
+    # The old spaces carry make_vec_env's seed for random actions.
+    moved.observation_space, moved.action_space = venv.observation_space, venv.action_space
 
 
 def _move(venv: VecEnv, training: bool | None) -> EnvPoolVecEnv:
@@ -122,21 +110,16 @@ def _move(venv: VecEnv, training: bool | None) -> EnvPoolVecEnv:
     if len(ids) > 1 or not ids <= set(SERVED_IDS):
         raise _StayError(f"EnvPool's part is only checked for {', '.join(SERVED_IDS)}, not {', '.join(sorted(ids))}")
     (task_id,) = ids
-    limits = {_check_task(chain, gym.spec(task_id)) for chain in chains}
-    if len(limits) > 1:
-        raise _StayError("the envs have different time limits")
-    thresholds = {_threshold(chain) for chain in chains}
-    if len(thresholds) > 1:
-        raise _StayError("the envs have different success thresholds")
+    tasks = {_check_task(chain, gym.spec(task_id)) for chain in chains}
+    if len(tasks) > 1:
+        raise _StayError("the envs have different time limits or different success thresholds")
+    ((limit, threshold),) = tasks
     try:
-        fast = EnvPoolVecEnv(task_id, venv.num_envs, seed=0, env_kwargs={"max_episode_steps": limits.pop()})
+        fast = EnvPoolVecEnv(task_id, venv.num_envs, seed=0, env_kwargs={"max_episode_steps": limit})
     except ImportError as error:
         raise _StayError(str(error)) from error
-
-    fast.success_threshold = thresholds.pop()
-    fast._seeds = list(venv._seeds)
-    # The old spaces carry make_vec_env's seed for random actions.
-    fast.observation_space, fast.action_space = venv.observation_space, venv.action_space
+    fast.success_threshold = threshold
+    _take_over(fast, venv)
     for i, monitor in enumerate(monitors):
         fast._writers[i], monitor.results_writer = monitor.results_writer, None
         fast._t_start[i] = monitor.t_start
@@ -161,36 +144,30 @@ def _monitor(chain: list[gym.Env[Any, Any]]) -> Monitor[Any, Any]:
     return monitors[0]
 
 
-def _threshold(chain: list[gym.Env[Any, Any]]) -> float | None:
-    thresholds = [wrapper.threshold for wrapper in chain if isinstance(wrapper, SuccessWrapper)]
-    return thresholds[0] if thresholds else None
-
-
-def _check_task(chain: list[gym.Env[Any, Any]], registered: EnvSpec) -> int:
-    """Raise unless this is the registered task in wrappers that EnvPoolVecEnv stands in for; return its time limit."""
+def _check_task(chain: list[gym.Env[Any, Any]], registered: EnvSpec) -> tuple[int, float | None]:
+    """Return the task's time limit and success threshold; raise unless EnvPoolVecEnv stands in for all of it."""
     *wrappers, simulator = chain
     for wrapper in wrappers:
         if type(wrapper) not in {*_KNOWN_WRAPPERS, gym.wrappers.TimeLimit}:
             raise _StayError(f"EnvPool does not have the wrapper {type(wrapper).__name__}")
-    if [type(wrapper) for wrapper in wrappers].count(SuccessWrapper) > 1:
+    thresholds = [wrapper.threshold for wrapper in wrappers if isinstance(wrapper, SuccessWrapper)]
+    if len(thresholds) > 1:
         raise _StayError("there is more than one SuccessWrapper")
     if (mode := simulator.render_mode) is not None:
         raise _StayError(f"render_mode is {mode!r}: give env_kwargs={{'render_mode': None}} to train without pictures")
-    limits: list[int] = [
-        vars(wrapper)["_max_episode_steps"] for wrapper in wrappers if isinstance(wrapper, _TIME_LIMIT)
-    ]
+    limits = [vars(wrapper)["_max_episode_steps"] for wrapper in wrappers if isinstance(wrapper, _TIME_LIMIT)]
     if len(limits) != 1 or limits[0] > (registered.max_episode_steps or 0):
         raise _StayError(f"EnvPool has one time limit of at most {registered.max_episode_steps} steps, not {limits}")
     creator: Any = registered.entry_point
     simulator_class = load_env_creator(creator) if isinstance(creator, str) else creator
     if type(simulator) is not simulator_class:
         raise _StayError(f"EnvPool does not have the simulator {type(simulator).__name__}")
-    parameters = inspect.signature(simulator_class).parameters.values()
-    defaults = {parameter.name: parameter.default for parameter in parameters} | registered.kwargs
+    parameters = inspect.signature(simulator_class).parameters
+    defaults = {name: parameter.default for name, parameter in parameters.items()} | registered.kwargs
     given = defaults | (simulator.spec.kwargs if simulator.spec else {})
     for name, standard in defaults.items():
         # The attribute counts where there is one: it may have been changed since the env was made.
         value = getattr(simulator, name, given[name])
         if name != "render_mode" and value != standard:
             raise _StayError(f"EnvPool has only {name}={standard}, not {value}")
-    return limits[0]
+    return limits[0], (thresholds[0] if thresholds else None)

@@ -1,5 +1,5 @@
 from .evaluator import evaluate as evaluate
-from .report import Episode as Episode
+from .outcome import Episode as Episode
 from .report import EvaluationReport as EvaluationReport
 from .task import Task as Task
 from .task import fixed_tasks as fixed_tasks

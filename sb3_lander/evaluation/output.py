@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import csv
-import io
 import json
 import re
 from collections.abc import Mapping, Sequence
@@ -11,28 +9,28 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import pandas as pd  # type: ignore[import-untyped]  # it ships no types
+
 from sb3_lander.agents.agent import Agent
 from sb3_lander.evaluation.report import EvaluationReport
 from sb3_lander.evaluation.tensorboard import add_to_tensorboard
 from sb3_lander.evaluation.video import Recording
-
-__all__ = ["Evaluated", "log", "table", "to_csv", "to_json"]
 
 _SCALARS = ("mean_return", "std_return", "iqm_return", "success_rate", "mean_length")
 
 
 @dataclass(frozen=True)
 class Evaluated:
-    """One loaded agent, and what came out."""
+    """One loaded agent, and what came out.
+
+    :param agent: The agent.
+    :param report: Its episodes.
+    :param recordings: Its videos, by :func:`~sb3_lander.evaluation.video.extremes`'s names.
+    """
 
     agent: Agent
-    """The agent."""
-
     report: EvaluationReport
-    """Its episodes."""
-
     recordings: Mapping[str, Recording] = field(default_factory=dict)
-    """Its videos, by :func:`~sb3_lander.evaluation.video.extremes`'s names."""
 
     @property
     def model(self) -> str:
@@ -41,13 +39,8 @@ class Evaluated:
 
     def to_dict(self) -> dict[str, Any]:
         """Return the report with its episodes, and the model's file names and step, as plain values."""
-        statistics = self.agent.statistics
-        return {
-            "model": self.model,
-            "step": self.agent.step,
-            "vecnormalize": None if statistics is None else statistics.name,
-            **self.report.to_dict(),
-        }
+        statistics = None if self.agent.statistics is None else self.agent.statistics.name
+        return {"model": self.model, "step": self.agent.step, "vecnormalize": statistics, **self.report.to_dict()}
 
 
 def table(results: Sequence[Evaluated]) -> str:
@@ -58,12 +51,9 @@ def table(results: Sequence[Evaluated]) -> str:
     header = f"{'step':>11} {'return':>8} {'std':>7} {'iqm':>8} {'success':>8}  {'95% interval':<17}{'length':>7}"
     lines = [str(first).splitlines()[0], header]
     for one in results:
-        report = one.report
-        interval = "{:.1%} to {:.1%}".format(*report.success_interval)
-        lines.append(
-            f"{one.agent.step:>11,} {report.mean_return:>8.1f} {report.std_return:>7.1f} "
-            f"{report.iqm_return:>8.1f} {report.success_rate:>8.1%}  {interval:<17}{report.mean_length:>7.1f}"
-        )
+        report, interval = one.report, "{:.1%} to {:.1%}".format(*one.report.success_interval)
+        line = f"{one.agent.step:>11,} {report.mean_return:>8.1f} {report.std_return:>7.1f} {report.iqm_return:>8.1f} "
+        lines.append(line + f"{report.success_rate:>8.1%}  {interval:<17}{report.mean_length:>7.1f}")
     return "\n".join(lines)
 
 
@@ -75,24 +65,20 @@ def to_json(results: Sequence[Evaluated], *, several: bool) -> str:
 
 def to_csv(results: Sequence[Evaluated]) -> str:
     """Return one row for each episode: the model, its step, and the episode."""
-    rows: list[dict[str, Any]] = [
+    rows = [
         {"model": one.model, "step": one.agent.step, **episode.to_dict()}
         for one in results
         for episode in one.report.episodes
     ]
-    text = io.StringIO()
-    writer = csv.DictWriter(text, list(rows[0]), lineterminator="\n")
-    writer.writeheader()
-    writer.writerows(rows)
-    return text.getvalue()
+    text: str = pd.DataFrame(rows).to_csv(index=False, lineterminator="\n")
+    return text
 
 
 def log(folder: Path, results: Sequence[Evaluated], env_kwargs: Mapping[str, Any]) -> Path:
     """Add scalars and videos to a TensorBoard log, at the models' steps.
 
-    They go into a folder of their own in the log, ``evaluation``, which TensorBoard shows beside the training:
-    of several events files in one folder it would follow the newest only, and lose a training that goes on.
-    Keyword arguments of the environment are part of the name, as ``evaluation enable_wind=True``.
+    They go into a folder of their own, ``evaluation``, or as ``evaluation enable_wind=True``: of several events files
+    in one folder TensorBoard would follow the newest only, and lose a training that goes on.
 
     :return: The folder that was written.
     """
@@ -100,8 +86,7 @@ def log(folder: Path, results: Sequence[Evaluated], env_kwargs: Mapping[str, Any
     target = folder / re.sub(r"[^\w .=+-]", "_", name)[:200]
     entries = []
     for one in results:
-        summary = one.report.summary()
-        scalars = {f"evaluation/{key}": float(summary[key]) for key in _SCALARS}
+        scalars = {f"evaluation/{key}": float(getattr(one.report, key)) for key in _SCALARS}
         videos = {f"evaluation/{key}": recording for key, recording in one.recordings.items()}
         entries.append((one.agent.step, scalars, videos))
     add_to_tensorboard(target, entries)

@@ -1,93 +1,39 @@
-"""What an evaluation gives, as plain data: the episode, and the report over many."""
+"""What an evaluation gives, as plain data: the report over its episodes."""
 
 from __future__ import annotations
 
 import json
 import math
 from collections import Counter
-from collections.abc import Iterable, Mapping
-from dataclasses import asdict, dataclass, fields
-from statistics import NormalDist, median
+from collections.abc import Mapping
+from dataclasses import dataclass, fields
+from statistics import NormalDist, fmean, median
 from typing import Any
 
 import numpy as np
 
-from sb3_lander.evaluation.outcome import OUTCOMES, Outcome
-
-__all__ = ["Episode", "EvaluationReport"]
-
-
-@dataclass(frozen=True)
-class Episode:
-    """What came out of one task. Attributes without a unit of their own are the :class:`FlightRecorder`'s."""
-
-    seed: int
-    """The task's seed."""
-
-    episode_return: float
-    """Sum of the raw rewards; ``return`` in dictionaries and JSON."""
-
-    length: int
-    """Steps."""
-
-    success: bool
-    """Whether the return reached the success threshold."""
-
-    outcome: Outcome
-    """How it ended."""
-
-    fuel: float | None = None
-    """Fuel burnt, in units of reward; None if this is not the lander."""
-
-    touchdown_speed: float | None = None
-    """Speed in m/s just before a leg first touched the ground; None if none did."""
-
-    touchdown_tilt: float | None = None
-    """Absolute angle in rad at the first contact; None if there was none."""
-
-    touchdown_distance: float | None = None
-    """Horizontal distance in m from the pad's centre at the first contact; None if there was none."""
-
-    def to_dict(self) -> dict[str, Any]:
-        """Return the episode as plain values, ready for JSON or a row of CSV."""
-        return {"return" if key == "episode_return" else key: value for key, value in asdict(self).items()}
-
-    @classmethod
-    def from_dict(cls, data: Mapping[str, Any]) -> Episode:
-        """Read what :meth:`to_dict` wrote; keys that are not an episode's are ignored.
-
-        :raises ValueError: If a key is missing.
-        """
-        names = {f.name: "return" if f.name == "episode_return" else f.name for f in fields(cls)}
-        missing = [key for key in names.values() if key not in data]
-        if missing:
-            raise ValueError(f"not an episode of a report: {missing} missing, got the keys {sorted(data)}")
-        return cls(**{name: data[key] for name, key in names.items()})
+from sb3_lander.evaluation.outcome import OUTCOMES, Episode, Outcome
 
 
 @dataclass(frozen=True)
 class EvaluationReport:
     """The episodes of one model on fixed tasks of one environment, and their summary.
 
-    Sums are exact before they are rounded (``math.fsum``), so the summary is the same on every machine.
+    Sums are exact before they are rounded (``statistics.fmean``), so the summary is the same on every machine.
 
+    :param env_id: Id in gymnasium's registry.
+    :param env_kwargs: Keyword arguments of ``gym.make``.
+    :param deterministic: Whether the policy took its most likely action.
+    :param success_threshold: The return that counts as a success.
+    :param episodes: One per task, ordered by seed, whatever the order of the tasks was.
     :raises ValueError: If there is no episode.
     """
 
     env_id: str
-    """Id in gymnasium's registry."""
-
     env_kwargs: dict[str, Any]
-    """Keyword arguments of ``gym.make``."""
-
     deterministic: bool
-    """Whether the policy took its most likely action."""
-
     success_threshold: float
-    """The return that counts as a success."""
-
     episodes: tuple[Episode, ...]
-    """One per task, ordered by seed, whatever the order of the tasks was."""
 
     def __post_init__(self) -> None:
         if not self.episodes:
@@ -102,27 +48,24 @@ class EvaluationReport:
     @property
     def mean_return(self) -> float:
         """Mean of the returns."""
-        return _mean(episode.episode_return for episode in self.episodes)
+        return fmean(self.returns)
 
     @property
     def std_return(self) -> float:
         """Standard deviation of the returns, with division by n as SB3's ``evaluate_policy``."""
         mean = self.mean_return
-        return math.sqrt(_mean((episode.episode_return - mean) ** 2 for episode in self.episodes))
+        return math.sqrt(fmean((value - mean) ** 2 for value in self.returns.tolist()))
 
     @property
     def iqm_return(self) -> float:
-        """Interquartile mean: the mean without the lowest and the highest ``n // 4`` returns.
-
-        As ``scipy.stats.trim_mean(returns, 0.25)``, which rliable uses (Agarwal et al. 2021).
-        """
+        """Interquartile mean: without the lowest and highest ``n // 4`` returns, as rliable (Agarwal et al. 2021)."""
         cut = len(self.episodes) // 4
-        return _mean(sorted(episode.episode_return for episode in self.episodes)[cut : len(self.episodes) - cut])
+        return fmean(np.sort(self.returns)[cut : len(self.episodes) - cut])
 
     @property
     def success_rate(self) -> float:
         """Share of the episodes, 0 to 1, whose return reached the threshold."""
-        return _mean(episode.success for episode in self.episodes)
+        return fmean(episode.success for episode in self.episodes)
 
     @property
     def success_interval(self) -> tuple[float, float]:
@@ -135,13 +78,13 @@ class EvaluationReport:
     @property
     def mean_length(self) -> float:
         """Mean number of steps."""
-        return _mean(episode.length for episode in self.episodes)
+        return fmean(episode.length for episode in self.episodes)
 
     @property
     def mean_fuel(self) -> float | None:
         """Mean fuel burnt, in units of reward; None if this is not the lander."""
         burnt = [episode.fuel for episode in self.episodes if episode.fuel is not None]
-        return _mean(burnt) if burnt else None
+        return fmean(burnt) if burnt else None
 
     @property
     def outcomes(self) -> dict[Outcome, int]:
@@ -182,8 +125,7 @@ class EvaluationReport:
         :raises ValueError: If a key is missing.
         """
         names = [f.name for f in fields(cls)]
-        missing = [name for name in names if name not in data]
-        if missing:
+        if missing := [name for name in names if name not in data]:
             raise ValueError(f"not an evaluation report: {missing} missing, got the keys {sorted(data)}")
         episodes = tuple(Episode.from_dict(episode) for episode in data["episodes"])
         return cls(**{name: data[name] for name in names} | {"episodes": episodes})
@@ -194,10 +136,7 @@ class EvaluationReport:
         kwargs = "".join(f" {key}={value}" for key, value in self.env_kwargs.items())
         interval = "95% interval {:.1%} to {:.1%}".format(*self.success_interval)
         rows = [
-            (
-                "return",
-                f"{self.mean_return:.1f} +/- {self.std_return:.1f}, interquartile mean {self.iqm_return:.1f}",
-            ),
+            ("return", f"{self.mean_return:.1f} +/- {self.std_return:.1f}, interquartile mean {self.iqm_return:.1f}"),
             ("range", f"{self.returns.min():.1f} to {self.returns.max():.1f}"),
             ("success", f"{self.success_rate:.1%} ({interval}), return >= {self.success_threshold:g}"),
             ("length", f"{self.mean_length:.1f} steps"),
@@ -205,17 +144,9 @@ class EvaluationReport:
         if self.mean_fuel is not None:
             rows.append(("fuel", f"{self.mean_fuel:.1f} of the return"))
         rows += [(outcome.replace("_", " "), f"{count}") for outcome, count in self.outcomes.items()]
-        touched = [episode for episode in self.episodes if episode.touchdown_speed is not None]
-        if touched:
-            speed, tilt, distance = (
-                median(getattr(episode, f"touchdown_{name}") for episode in touched)
-                for name in ("speed", "tilt", "distance")
-            )
+        if touched := [episode for episode in self.episodes if episode.touchdown_speed is not None]:
+            parts = ([getattr(e, f"touchdown_{name}") for e in touched] for name in ("speed", "tilt", "distance"))
+            speed, tilt, distance = map(median, parts)
             rows.append(("touchdown", f"{speed:.2f} m/s, tilt {tilt:.3f} rad, {distance:.2f} m off (medians)"))
         title = f"{self.env_id}{kwargs}: {len(self.episodes)} fixed tasks ({seeds}), {kind}"
         return "\n".join([title, *(f"  {name:<15}{value}" for name, value in rows)])
-
-
-def _mean(values: Iterable[float]) -> float:
-    numbers = list(values)
-    return math.fsum(numbers) / len(numbers)

@@ -8,8 +8,6 @@ from dataclasses import dataclass
 
 import numpy as np
 
-__all__ = ["Interval", "interquartile_mean", "iqm", "mean", "median", "probability_of_improvement", "ratio_of_medians"]
-
 RESAMPLES = 10_000
 """Bootstrap resamples: enough for two stable digits of a 95% interval."""
 
@@ -26,11 +24,8 @@ class Interval:
         if not math.isfinite(self.value):
             return "not reached"
         digits = 1 if abs(self.value) >= 10 else 2
-        return f"{self.value:.{digits}f} [{_number(self.low, digits)}, {_number(self.high, digits)}]"
-
-
-def _number(value: float, digits: int) -> str:
-    return f"{value:.{digits}f}" if math.isfinite(value) else "never"
+        low, high = (f"{v:.{digits}f}" if math.isfinite(v) else "never" for v in (self.low, self.high))
+        return f"{self.value:.{digits}f} [{low}, {high}]"
 
 
 def interquartile_mean(values: Sequence[float] | np.ndarray, axis: int | None = None) -> np.ndarray:
@@ -41,17 +36,12 @@ def interquartile_mean(values: Sequence[float] | np.ndarray, axis: int | None = 
     :param values: At least one value.
     :param axis: Axis to reduce; all values together when None.
     """
-    array = np.sort(np.asarray(values, dtype=float), axis=axis)
-    if axis is None:
-        array, axis = array.ravel(), 0
-    cut = array.shape[axis] // 4
-    kept: np.ndarray = np.take(array, range(cut, array.shape[axis] - cut), axis=axis)
-    return np.asarray(kept.mean(axis=axis))
+    array = np.moveaxis(np.sort(np.asarray(values, dtype=float), axis=axis), axis or 0, -1)
+    cut = array.shape[-1] // 4
+    return np.asarray(array[..., cut : array.shape[-1] - cut].mean(axis=-1))
 
 
-def _bootstrap(
-    samples: Sequence[Sequence[float]], statistic: Callable[..., np.ndarray], *, seed: int, confidence: float = 0.95
-) -> Interval:
+def _bootstrap(samples: Sequence[Sequence[float]], statistic: Callable[..., np.ndarray], seed: int) -> Interval:
     """Percentile bootstrap: every sample is drawn again from itself, with replacement.
 
     Never-reached targets are infinite values, which percentiles of resampled medians carry correctly; SciPy's
@@ -65,7 +55,7 @@ def _bootstrap(
     with np.errstate(invalid="ignore"):
         resampled = statistic(*drawn, axis=1)
         value = float(statistic(*(array[None] for array in arrays), axis=1)[0])
-    tail = (1.0 - confidence) / 2.0
+    tail = (1.0 - 0.95) / 2.0
     # "inverted_cdf" returns a resampled value, where interpolation would turn infinities into NaN.
     low, high = np.quantile(resampled, [tail, 1.0 - tail], method="inverted_cdf")
     return Interval(value, float(low), float(high))
@@ -73,22 +63,23 @@ def _bootstrap(
 
 def iqm(values: Sequence[float], *, seed: int = 0) -> Interval:
     """Return the interquartile mean over seeds with its interval."""
-    return _bootstrap([values], interquartile_mean, seed=seed)
+    return _bootstrap([values], interquartile_mean, seed)
 
 
 def mean(values: Sequence[float], *, seed: int = 0) -> Interval:
     """Return the mean over seeds with its interval, for a rate whose worst seeds must count."""
-    return _bootstrap([values], np.mean, seed=seed)
+    return _bootstrap([values], np.mean, seed)
 
 
 def median(values: Sequence[float], *, seed: int = 0) -> Interval:
     """Return the median over seeds with its interval; a seed that never got there counts as infinity."""
-    return _bootstrap([values], _median, seed=seed)
+    return _bootstrap([values], np.median, seed)
 
 
 def ratio_of_medians(numerator: Sequence[float], denominator: Sequence[float], *, seed: int = 0) -> Interval:
     """Return how many times larger the first median is, both samples resampled independently."""
-    return _bootstrap([numerator, denominator], lambda a, b, axis: _median(a, axis) / _median(b, axis), seed=seed)
+    samples = [numerator, denominator]
+    return _bootstrap(samples, lambda a, b, axis: np.median(a, axis) / np.median(b, axis), seed)
 
 
 def probability_of_improvement(ours: Sequence[float], theirs: Sequence[float], *, seed: int = 0) -> Interval:
@@ -96,17 +87,5 @@ def probability_of_improvement(ours: Sequence[float], theirs: Sequence[float], *
 
     Agarwal et al. (2021); the statistic is that of Mann and Whitney, divided by the number of pairs.
     """
-
-    def share(a: np.ndarray, b: np.ndarray, axis: int) -> np.ndarray:
-        difference = np.sign(a[:, :, None] - b[:, None, :])
-        return np.asarray((difference.mean(axis=(1, 2)) + 1.0) / 2.0)
-
-    return _bootstrap([ours, theirs], share, seed=seed)
-
-
-def _median(values: np.ndarray, axis: int) -> np.ndarray:
-    # numpy's median averages the middle two, and inf - inf appears where only one of them is finite.
-    array = np.sort(values, axis=axis)
-    n = array.shape[axis]
-    lower, upper = np.take(array, (n - 1) // 2, axis=axis), np.take(array, n // 2, axis=axis)
-    return np.asarray(np.where(lower == upper, lower, (lower + upper) / 2.0))
+    samples = [ours, theirs]
+    return _bootstrap(samples, lambda a, b, axis: (np.sign(a[:, :, None] - b[:, None, :]).mean((1, 2)) + 1) / 2, seed)

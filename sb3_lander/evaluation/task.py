@@ -8,27 +8,20 @@ from typing import Any
 
 import numpy as np
 
-__all__ = ["DEFAULT_FIRST_SEED", "Task", "check_at_least_one", "fixed_tasks"]
-
-DEFAULT_FIRST_SEED = 1_000_000
-"""Far from the small seeds that people train with."""
-
 
 @dataclass(frozen=True)
 class Task:
     """One episode to play: an environment and the seed of its reset.
 
+    :param env_id: Id in gymnasium's registry.
+    :param seed: Given to ``env.reset``; fixes the terrain, the first push, the wind and the engines' dispersion.
+    :param env_kwargs: Keyword arguments of ``gym.make``, for example ``{"enable_wind": True}``.
     :raises ValueError: If the seed is not an integer >= 0.
     """
 
     env_id: str
-    """Id in gymnasium's registry."""
-
     seed: int
-    """Given to ``env.reset``; fixes the terrain, the first push, the wind and the engines' dispersion."""
-
     env_kwargs: Mapping[str, Any] = field(default_factory=dict, hash=False)
-    """Keyword arguments of ``gym.make``, for example ``{"enable_wind": True}``."""
 
     def __post_init__(self) -> None:
         if isinstance(self.seed, bool) or not isinstance(self.seed, (int, np.integer)) or self.seed < 0:
@@ -38,16 +31,15 @@ class Task:
 
 
 def fixed_tasks(
-    env_id: str, n: int, *, first_seed: int = DEFAULT_FIRST_SEED, env_kwargs: Mapping[str, Any] | None = None
+    env_id: str, n: int, *, first_seed: int = 1_000_000, env_kwargs: Mapping[str, Any] | None = None
 ) -> list[Task]:
     """Return ``n`` tasks of one environment, with the seeds ``first_seed`` to ``first_seed + n - 1``.
 
     :param env_id: Id in gymnasium's registry.
     :param n: Number of tasks, at least 1.
-    :param first_seed: The first task's seed, >= 0. Keep apart the tasks that selected a model and those that
-        report on it.
-    :param env_kwargs: Keyword arguments of ``gym.make``, as ``{"enable_wind": True, "wind_power": 15.0}``
-        or ``{"max_episode_steps": 500}``.
+    :param first_seed: The first task's seed, >= 0; by default far from the small seeds that people train with. Keep
+        apart the tasks that selected a model and those that report on it.
+    :param env_kwargs: Keyword arguments of ``gym.make``, as ``{"enable_wind": True, "max_episode_steps": 500}``.
     :raises ValueError: If ``n`` or ``first_seed`` is out of range.
     """
     check_at_least_one("n", n)
@@ -55,9 +47,6 @@ def fixed_tasks(
 
 
 def check_at_least_one(name: str, number: int) -> None:
-    """Refuse a number that is no count.
-
-    :raises ValueError: With the number's name.
-    """
+    """Refuse a number that is no count, by its name, with a :class:`ValueError`."""
     if not isinstance(number, int) or number < 1:
         raise ValueError(f"{name} must be an integer >= 1, got {number!r}")

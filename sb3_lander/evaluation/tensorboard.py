@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
 from sb3_lander.evaluation.video import Recording
-
-__all__ = ["add_to_tensorboard", "summary"]
 
 
 def add_to_tensorboard(
@@ -16,24 +15,18 @@ def add_to_tensorboard(
 ) -> None:
     """Write scalars and videos to a TensorBoard log, as one more events file.
 
-    torch's ``add_video`` is not used: with moviepy 2 it writes an empty summary.
-
     :param folder: The log's folder; made if missing.
-    :param entries: For each number of environment steps: scalars by their tags, and recordings by their tags,
-        which show in the images tab.
+    :param entries: For each number of environment steps what :func:`summary` takes.
     """
     from torch.utils.tensorboard.writer import FileWriter
 
-    writer = FileWriter(str(folder))
-    try:
+    with contextlib.closing(FileWriter(str(folder))) as writer:
         for step, scalars, videos in entries:
             writer.add_summary(summary(scalars, videos), step)
-    finally:
-        writer.close()
 
 
 def summary(scalars: Mapping[str, float], videos: Mapping[str, Recording]) -> Any:
-    """Return scalars and videos as a TensorBoard ``Summary``, for a writer that is open already.
+    """Return scalars and videos as a TensorBoard ``Summary``; with moviepy 2 torch's ``add_video`` writes an empty one.
 
     :param scalars: By their tags.
     :param videos: By their tags; they show in the images tab.

@@ -1,15 +1,14 @@
 """Record one episode of a fixed task: an MP4 for people, and a small GIF for TensorBoard's images tab.
 
-The episode is played by :func:`~sb3_lander.evaluation.evaluate`, so the video shows the very flight that the
-report of the same task speaks of. Nothing here needs a display.
+:func:`~sb3_lander.evaluation.evaluate` plays it, so the video shows the very flight of its report. No display needed.
 """
 
 from __future__ import annotations
 
 import io
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, SupportsFloat
+from typing import Any
 
 import gymnasium as gym
 import numpy as np
@@ -21,35 +20,30 @@ from sb3_lander.agents.agent import Agent, ObsNormalizer
 from sb3_lander.agents.environment import EnvWrapper
 from sb3_lander.envs.registration import use_dummy_display_if_headless
 from sb3_lander.evaluation.evaluator import as_agent, evaluate
-from sb3_lander.evaluation.report import Episode, EvaluationReport
+from sb3_lander.evaluation.outcome import Episode
+from sb3_lander.evaluation.report import EvaluationReport
+from sb3_lander.evaluation.rollout import watched
 from sb3_lander.evaluation.task import Task
-
-__all__ = ["Recording", "extremes", "record_episode", "record_extremes"]
-
-_GIF_COLOURS = 64
 
 
 @dataclass(frozen=True)
 class Recording:
-    """One episode, recorded."""
+    """One episode, recorded.
+
+    :param path: The MP4.
+    :param episode: What came out of the episode.
+    :param n_frames: Frames of the MP4: one after the reset and one after each step, up to the limit.
+    :param fps: Frames per second of the MP4.
+    :param gif: Every second frame at half the width and height, as an animated GIF that plays at the MP4's speed.
+    :param size: Width and height of the GIF in pixels.
+    """
 
     path: Path
-    """The MP4."""
-
     episode: Episode
-    """What came out of the episode."""
-
     n_frames: int
-    """Frames of the MP4: one after the reset and one after each step, up to the limit."""
-
     fps: float
-    """Frames per second of the MP4."""
-
     gif: bytes
-    """Every second frame at half the width and height, as an animated GIF that plays at the MP4's speed."""
-
     size: tuple[int, int]
-    """Width and height of the GIF in pixels."""
 
 
 def record_episode(
@@ -69,16 +63,15 @@ def record_episode(
 
     The environment is made for this call alone, so this may be called in the middle of a training.
 
-    :param model: As for :func:`~sb3_lander.evaluation.evaluate`, which also explains ``deterministic``,
-        ``vec_normalize``, ``env_wrapper``, ``success_threshold`` and ``batch_size``: with the values of an
-        evaluation the flight is the one that was evaluated.
+    :param model: As for :func:`~sb3_lander.evaluation.evaluate`, which also explains the options that are not below:
+        with the values of an evaluation the flight is the one that was evaluated.
     :param task: The episode to play.
     :param path: The MP4 to write; it appears once it is complete.
     :param fps: Frames per second; the environment's own ``render_fps``, and so real time, when None.
     :param max_frames: End the video, not the episode, after so many frames; no limit when None.
     :raises FileNotFoundError: If the folder of ``path`` does not exist.
-    :raises ValueError: If ``path`` does not end in ``.mp4``, the environment cannot be rendered, or
-        ``evaluate`` refuses the model or the task.
+    :raises ValueError: If ``path`` does not end in ``.mp4``, the environment cannot be rendered, or ``evaluate``
+        refuses the model or the task.
     """
     path = Path(path)
     if path.suffix != ".mp4":
@@ -88,15 +81,13 @@ def record_episode(
     use_dummy_display_if_headless()
     # The last suffix must stay: ffmpeg chooses the format by it.
     unfinished = path.with_name(f".{path.stem}.unfinished.mp4")
-    film = _Film(unfinished, fps, max_frames)
-    agent = as_agent(model, task, env_wrapper=env_wrapper, vec_normalize=vec_normalize)
-    wrapper = agent.env.wrapper
+    film = _Film(unfinished, fps or 0.0, max_frames)
+    agent = as_agent(model, task, env_wrapper, vec_normalize)
     try:
         report = evaluate(
-            agent,
+            watched(agent, film.shoot),
             [Task(task.env_id, task.seed, {**task.env_kwargs, "render_mode": "rgb_array"})],
             deterministic=deterministic,
-            env_wrapper=lambda env: _Camera(env if wrapper is None else wrapper(env), film),
             success_threshold=success_threshold,
             n_envs=1,
             batch_size=batch_size,
@@ -127,82 +118,53 @@ def extremes(report: EvaluationReport, k: int) -> dict[str, int]:
 
 def record_extremes(agent: Agent, report: EvaluationReport, k: int, folder: Path) -> dict[str, Recording]:
     """Record the ``k`` worst, median and best episodes of a report; see :func:`extremes` for their names."""
-    return {
-        name: record_episode(
-            agent,
-            Task(report.env_id, seed, report.env_kwargs),
-            folder / f"step_{agent.step}_{name}_seed_{seed}.mp4",
-            deterministic=report.deterministic,
-        )
-        for name, seed in extremes(report, k).items()
-    }
+    found = {}
+    for name, seed in extremes(report, k).items():
+        task, file = Task(report.env_id, seed, report.env_kwargs), f"step_{agent.step}_{name}_seed_{seed}.mp4"
+        found[name] = record_episode(agent, task, folder / file, deterministic=report.deterministic)
+    return found
 
 
+@dataclass
 class _Film:
     """The frames of one episode, encoded as they come: 1,000 raw ones would take 720 MB."""
 
-    def __init__(self, path: Path, fps: float | None, max_frames: int | None) -> None:
-        self.fps = fps or 0.0
-        self.n_frames = 0
-        self._path = path
-        self._max_frames = max_frames
-        self._writer: Any = None
-        self._small: list[Image.Image] = []
+    path: Path
+    fps: float
+    max_frames: int | None
+    n_frames: int = 0
+    writer: Any = None
+    small: list[Image.Image] = field(default_factory=list)
 
-    def add(self, frame: np.ndarray, render_fps: float) -> None:
+    def shoot(self, env: gym.Env[Any, Any]) -> None:
         """Add a frame, uint8 of shape ``(height, width, 3)``."""
-        if self._max_frames is not None and self.n_frames >= self._max_frames:
+        frame = env.render()
+        if not isinstance(frame, np.ndarray):
+            raise ValueError(f"{env} cannot be recorded: with render_mode='rgb_array' it renders {frame!r:.80}")
+        if self.max_frames is not None and self.n_frames >= self.max_frames:
             return
-        if self._writer is None:
-            self.fps = self.fps or render_fps
-            self._writer = _open_writer(self._path, frame, self.fps)
-        self._writer.write_frame(frame)
+        if self.writer is None:
+            from moviepy.video.io import ffmpeg_writer
+
+            self.fps = self.fps or float(env.metadata.get("render_fps", 30))
+            open_writer: Any = ffmpeg_writer.FFMPEG_VideoWriter
+            # moviepy asks for a format with transparency, which some players refuse; the last one counts.
+            opaque, (height, width, _) = ["-pix_fmt", "yuv420p"], frame.shape
+            self.writer = open_writer(str(self.path), (width, height), self.fps, threads=1, ffmpeg_params=opaque)
+        self.writer.write_frame(frame)
         if self.n_frames % 2 == 0:
-            self._small.append(Image.fromarray(frame).reduce(2).quantize(_GIF_COLOURS))
+            self.small.append(Image.fromarray(frame).reduce(2).quantize(colors=64))
         self.n_frames += 1
 
     def close(self) -> None:
         """End the MP4; a second call does nothing."""
-        if self._writer is not None:
-            self._writer.close()
-            self._writer = None
+        if self.writer is not None:
+            self.writer.close()
+            self.writer = None
 
     def gif(self) -> tuple[bytes, tuple[int, int]]:
-        """Return the animated GIF, and its width and height."""
+        """Return the animated GIF, and its size."""
         buffer = io.BytesIO()
-        first, *others = self._small
+        first, *others = self.small
         first.save(buffer, "GIF", save_all=True, append_images=others, duration=2000 / self.fps, loop=0)
         return buffer.getvalue(), first.size
-
-
-def _open_writer(path: Path, frame: np.ndarray, fps: float) -> Any:
-    from moviepy.video.io import ffmpeg_writer
-
-    open_writer: Any = ffmpeg_writer.FFMPEG_VideoWriter
-    height, width, _ = frame.shape
-    # moviepy asks for a format with transparency, which players other than ffmpeg's may refuse; the last one counts.
-    return open_writer(str(path), (width, height), fps, threads=1, ffmpeg_params=["-pix_fmt", "yuv420p"])
-
-
-class _Camera(gym.Wrapper[Any, Any, Any, Any]):
-    """Put a frame on the film after the reset and after each step."""
-
-    def __init__(self, env: gym.Env[Any, Any], film: _Film) -> None:
-        super().__init__(env)
-        self._film = film
-
-    def reset(self, *, seed: int | None = None, options: dict[str, Any] | None = None) -> tuple[Any, dict[str, Any]]:
-        result = super().reset(seed=seed, options=options)
-        self._shoot()
-        return result
-
-    def step(self, action: Any) -> tuple[Any, SupportsFloat, bool, bool, dict[str, Any]]:
-        result = super().step(action)
-        self._shoot()
-        return result
-
-    def _shoot(self) -> None:
-        frame = self.render()
-        if not isinstance(frame, np.ndarray):
-            raise ValueError(f"{self} cannot be recorded: with render_mode='rgb_array' it renders {frame!r:.80}")
-        self._film.add(frame, float(self.metadata.get("render_fps", 30)))

@@ -1,7 +1,5 @@
 """A Dask cluster as an executor: many machines, whose workers come and go."""
 
-from __future__ import annotations
-
 import asyncio
 import functools
 import logging
@@ -19,25 +17,20 @@ import cloudpickle  # type: ignore[import-untyped]  # it ships no types
 
 from sb3_lander.envs.cores import usable_cores
 from sb3_lander.parallel.executors import ProcessExecutor
-from sb3_lander.runs.provenance import machine
+from sb3_lander.runs.provenance import system_info
 
-__all__ = ["ClusterError", "ClusterExecutor", "open_executor"]
+_POLL = 1.0  # seconds between two tries, or two looks at whether an item is still wanted
+_ANSWER, _PATIENCE = 5.0, 600.0  # seconds that a scheduler has to answer: at first, and where it was lost on the way
+_AWAY = (OSError, asyncio.TimeoutError)  # what Dask raises while there is no scheduler
 
-_POLL = 1.0
-"""Seconds between two tries, or two looks at whether an item is still wanted."""
-
-_ANSWER, _PATIENCE = 5.0, 600.0
-"""Seconds that a scheduler has to answer, at first, and where it was lost on the way."""
-
-_AWAY = (OSError, asyncio.TimeoutError)
-"""What Dask raises while there is no scheduler."""
+_Shares = dict[str, tuple[list[int], bool]]  # by worker: its cores, and whether others use them too
 
 
 class ClusterError(OSError):
     """Something is wrong with the cluster, not with the work."""
 
 
-def open_executor(cluster: str | None, workers: int | None) -> ProcessExecutor | ClusterExecutor:
+def open_executor(cluster: str | None, workers: int | None) -> "ProcessExecutor | ClusterExecutor":
     """Return what the command line names; a ``with`` that an exception leaves ends what runs on it.
 
     :param cluster: As :class:`ClusterExecutor`; None for processes of this machine.
@@ -70,7 +63,7 @@ class ClusterExecutor(Executor):
         logging.getLogger("distributed.client").setLevel(logging.CRITICAL)
         self._dask: Any = distributed
         self._where = where
-        self._shares: dict[str, tuple[list[int], bool]] = {}
+        self._shares: _Shares = {}
         self._client = self._connect()
         try:
             self._client.run_on_scheduler(_check, _versions(), "scheduler")
@@ -114,23 +107,19 @@ class ClusterExecutor(Executor):
         try:
             threads = client.nthreads()
             if threads.keys() != self._shares.keys():
-                self._shares = _share_out(client.run(_place, on_error="ignore"), threads)
+                places = client.run(lambda: (socket.gethostname(), usable_cores()), on_error="ignore")
+                self._shares = _share_out(places, threads)
         except _AWAY:
             return 0
         return sum(threads.values())
 
     def submit(self, function: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Future[Any]:
-        """Run the function on some worker.
-
-        An error of the function is not repeated, the item of a lost worker is, as Dask's ``allowed-failures`` says.
-        """
+        """Run the function on some worker, and again where that is lost, up to Dask's ``allowed-failures``."""
         # As bytes, so that the scheduler need not import what only workers need.
         work = cloudpickle.dumps((function, args, kwargs))
-        executor = self._connected().get_executor(pure=False)
         future: Future[Any] = Future()
-        executor.submit(_run_on_worker, _versions(), self._shares, work).add_done_callback(
-            functools.partial(self._pass_on, future)
-        )
+        found = self._connected().get_executor(pure=False).submit(_run_on_worker, _versions(), self._shares, work)
+        found.add_done_callback(functools.partial(self._pass_on, future))
         return future
 
     def _pass_on(self, future: Future[Any], found: Future[Any]) -> None:
@@ -149,14 +138,7 @@ class ClusterExecutor(Executor):
         self._client.close()
 
 
-def _place() -> tuple[str, list[int]]:
-    return socket.gethostname(), usable_cores()
-
-
-def _share_out(
-    places: Mapping[str, tuple[str, list[int]]], threads: Mapping[str, int]
-) -> dict[str, tuple[list[int], bool]]:
-    """Return the cores of each worker, and whether others use them too."""
+def _share_out(places: Mapping[str, tuple[str, list[int]]], threads: Mapping[str, int]) -> _Shares:
     shares = {}
     for address, (host, cores) in places.items():
         mates = sorted(a for a, (h, theirs) in places.items() if h == host and not set(theirs).isdisjoint(cores))
@@ -168,7 +150,7 @@ def _share_out(
 
 @functools.cache
 def _versions() -> dict[str, str | None]:
-    found = machine()
+    found = system_info()
     return {"python": found["python"], "distributed": metadata.version("distributed"), **found["versions"]}
 
 
@@ -179,9 +161,7 @@ def _check(versions: Mapping[str, str | None], who: str) -> None:
         raise ClusterError(f"the {who} has {', '.join(differing)}: it needs what the command has")
 
 
-def _run_on_worker(
-    versions: Mapping[str, str | None], shares: Mapping[str, tuple[list[int], bool]], work: bytes
-) -> Any:
+def _run_on_worker(versions: Mapping[str, str | None], shares: _Shares, work: bytes) -> Any:
     """Do one item on a Dask worker, in a process beside it, until the scheduler says that nobody wants it any more."""
     import distributed
 

@@ -10,8 +10,6 @@ Every item has a fresh process to itself: torch's threads, the random numbers an
 write nothing; whoever called :func:`run` does.
 """
 
-from __future__ import annotations
-
 import contextlib
 import multiprocessing
 import os
@@ -22,15 +20,8 @@ import tempfile
 import threading
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from concurrent.futures import (
-    FIRST_COMPLETED,
-    CancelledError,
-    Executor,
-    Future,
-    ProcessPoolExecutor,
-    ThreadPoolExecutor,
-    wait,
-)
+from concurrent import futures
+from concurrent.futures import CancelledError, Executor, Future
 from concurrent.futures.process import BrokenProcessPool
 from multiprocessing import resource_tracker
 from multiprocessing.connection import Connection
@@ -39,13 +30,8 @@ from typing import Any, TypeVar
 from sb3_lander.envs.cores import usable_cores
 from sb3_lander.envs.processes import take_opencv_off_path
 
-__all__ = ["ProcessExecutor", "run", "shares_cores"]
-
-ATTEMPTS = 4
-"""Times that an item is begun whose process is killed; Dask's ``allowed-failures`` gives as many."""
-
-_POLL = 1.0
-"""Seconds between two looks at what else has changed: workers that joined, work that nobody wants any more."""
+ATTEMPTS = 4  # times that an item is begun whose process is killed; Dask's allowed-failures gives as many
+_POLL = 1.0  # seconds between two looks at what else has changed: workers that joined, work that nobody wants any more
 
 Item = TypeVar("Item", bound=tuple[Any, ...])
 
@@ -64,20 +50,20 @@ def run(
         all of them.
     """
     source = iter(items)
-    futures: dict[Future[Any], Item] = {}
+    begun: dict[Future[Any], Item] = {}
     while True:
-        free = (getattr(executor, "workers", sys.maxsize) if at_once is None else at_once) - len(futures)
+        free = (getattr(executor, "workers", sys.maxsize) if at_once is None else at_once) - len(begun)
         while free > 0 and (item := next(source, None)) is not None:
-            futures[executor.submit(function, *item)] = item
+            begun[executor.submit(function, *item)] = item
             free -= 1
-        if not futures:
+        if not begun:
             if free > 0:
                 return
             time.sleep(_POLL)
-        for future in wait(futures, _POLL, FIRST_COMPLETED).done:
-            item = futures.pop(future)
+        for future in futures.wait(begun, _POLL, futures.FIRST_COMPLETED).done:
+            item = begun.pop(future)
             if future.cancelled():
-                futures[executor.submit(function, *item)] = item
+                begun[executor.submit(function, *item)] = item
             else:
                 yield item, future
 
@@ -102,19 +88,16 @@ class ProcessExecutor(Executor):
         self._free: queue.SimpleQueue[list[int]] = queue.SimpleQueue()
         for number in range(workers):
             self._free.put(list(cores[number::workers]) or [cores[number % len(cores)]])
-        method = "forkserver" if "forkserver" in multiprocessing.get_all_start_methods() else "spawn"
-        self._context: Any = multiprocessing.get_context(method)
-        self._lifeline, self._own_end = self._context.Pipe(duplex=False)
+        methods = multiprocessing.get_all_start_methods()
+        self._context: Any = multiprocessing.get_context("forkserver" if "forkserver" in methods else "spawn")
+        self._child_end, self._own_end = self._context.Pipe(duplex=False)
         self._is_over = False
         # Its first start lets Ctrl-C through again, which _start_thread shuts out.
         resource_tracker.ensure_running()
-        self._threads = ThreadPoolExecutor(workers, initializer=_start_thread)
+        self._threads = futures.ThreadPoolExecutor(workers, initializer=_start_thread)
 
     def submit(self, function: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Future[Any]:
-        """Run the function, once a place is free.
-
-        The future raises :class:`ChildProcessError` if the process was killed again and again.
-        """
+        """Run the function, once a place is free. The future raises ChildProcessError if it is always killed."""
         # The server imports it once; processes are forked from there in a moment.
         self._context.set_forkserver_preload([function.__module__])
         return self._threads.submit(self._run, function, args, kwargs)
@@ -125,9 +108,9 @@ class ProcessExecutor(Executor):
             for _ in range(ATTEMPTS):
                 # Ours to remove, since a process that is killed does not.
                 with contextlib.suppress(BrokenProcessPool), tempfile.TemporaryDirectory() as scratch:
-                    start = (self._lifeline, scratch, cores, self._shared)
+                    start = (self._child_end, scratch, cores, self._shared)
                     take_opencv_off_path()
-                    with ProcessPoolExecutor(1, self._context, _start_process, start) as process:
+                    with futures.ProcessPoolExecutor(1, self._context, _start_process, start) as process:
                         return process.submit(function, *args, **kwargs).result()
                 if self._is_over:
                     raise CancelledError
@@ -167,7 +150,7 @@ def _start_thread() -> None:
         signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGINT])
 
 
-def _start_process(lifeline: Connection, scratch: str, cores: list[int], shared: bool) -> None:
+def _start_process(parent: Connection, scratch: str, cores: list[int], shared: bool) -> None:
     global _shares_cores  # noqa: PLW0603 - an executor's initializer can hand over its result in no other way
     _shares_cores = shared
     tempfile.tempdir = scratch
@@ -175,11 +158,11 @@ def _start_process(lifeline: Connection, scratch: str, cores: list[int], shared:
     # EnvPool starts as many threads as there are cores; those of several processes would be in each other's way.
     if hasattr(os, "sched_setaffinity"):
         os.sched_setaffinity(0, cores)
-    threading.Thread(target=_end_with, args=(lifeline,), daemon=True).start()
+    threading.Thread(target=_end_with, args=(parent,), daemon=True).start()
 
 
-def _end_with(lifeline: Connection) -> None:
+def _end_with(parent: Connection) -> None:
     """End this process once whoever started it has closed the other end, or is no more."""
     with contextlib.suppress(EOFError, OSError):
-        lifeline.recv()
+        parent.recv()
     os._exit(1)

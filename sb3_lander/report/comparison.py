@@ -10,39 +10,35 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from matplotlib.figure import Figure
+from matplotlib.axes import Axes
 
 from sb3_lander.agents.agent import Agent
 from sb3_lander.evaluation.evaluator import evaluate
-from sb3_lander.evaluation.statistics import Interval, iqm, median, probability_of_improvement
+from sb3_lander.evaluation.statistics import iqm, median, probability_of_improvement
 from sb3_lander.evaluation.task import fixed_tasks
-from sb3_lander.report.pages import render, save_plots
-from sb3_lander.report.plot import Plot, new_axes
+from sb3_lander.report.pages import MARK, Plot, render, save_plots
 from sb3_lander.report.training_figures import TARGET, draw_band, label_steps
 from sb3_lander.runs.files import write_text
+from sb3_lander.runs.run import Run
 from sb3_lander.runs.training_log import Series, read_log
-
-__all__ = ["Configuration", "compare", "read_configurations"]
 
 
 @dataclass(frozen=True)
 class Configuration:
-    """What is known of one configuration, over its seeds."""
+    """What is known of one configuration, over its seeds.
+
+    :param name: How it is called.
+    :param finals: Each seed's mean return at the end.
+    :param episodes: Returns of all seeds' final episodes; the means again where only these are known.
+    :param curves: Each seed's return against steps.
+    :param solved: By target: each seed's steps and seconds until it was reached, infinite where it was not.
+    """
 
     name: str
-    """How it is called."""
-
     finals: tuple[float, ...]
-    """Each seed's mean return at the end."""
-
     episodes: tuple[float, ...]
-    """Returns of all seeds' final episodes; the means again where only these are known."""
-
     curves: tuple[Series, ...]
-    """Each seed's return against steps."""
-
     solved: Mapping[str, tuple[tuple[float, float], ...]]
-    """By target: each seed's steps and seconds until it was reached, infinite where it was not."""
 
 
 def read_configurations(
@@ -74,18 +70,14 @@ def _of_benchmark(results: Mapping[str, Any], name: str) -> Configuration:
     runs = sorted((run for run in results["runs"] if run["recipe"] == name), key=lambda run: int(run["seed"]))
     finals = tuple(float(run["final"]["mean_return"]) for run in runs if run["final"])
     curves = tuple(
-        Series(np.array([p["steps"] for p in run["curve"]]), np.array([p["mean_return"] for p in run["curve"]]))
+        Series(*(np.array([point[key] for point in run["curve"]]) for key in ("steps", "mean_return")))
         for run in runs
         if run["curve"]
     )
-    never = {"steps": math.inf, "seconds": math.inf}
-    solved = {
-        f"{target:g}": tuple(
-            (float(reached["steps"]), float(reached["seconds"]))
-            for reached in (run["solved"].get(f"{target:g}", never) for run in runs)
-        )
-        for target in results["recipes"][name]["watch"].get("targets", results["measurement"]["targets"])
-    }
+    never, solved = {"steps": math.inf, "seconds": math.inf}, {}
+    for target in results["recipes"][name]["watch"].get("targets", results["measurement"]["targets"]):
+        reached = [run["solved"].get(f"{target:g}", never) for run in runs]
+        solved[f"{target:g}"] = tuple((float(at["steps"]), float(at["seconds"])) for at in reached)
     return Configuration(name, finals, finals, curves, solved)
 
 
@@ -96,17 +88,15 @@ def _of_runs(folder: Path, episodes: int, trust: bool, progress: bool) -> Config
     finals, returns, curves, times = [], [], [], []
     for path in found:
         agent = Agent.load(path, trust=trust)
-        assert agent.run is not None
         report = evaluate(agent, fixed_tasks(agent.env_id, episodes, env_kwargs=agent.env_kwargs), progress=progress)
         finals.append(report.mean_return)
-        returns += [float(value) for value in report.returns]
-        log = read_log(agent.run)
+        returns += report.returns.tolist()
+        log = read_log(Run.load(path))
         if log.returns is not None and log.seconds is not None:
             curves.append(log.returns)
-            reached = np.flatnonzero(log.returns.values >= TARGET)
-            at = reached[0] if reached.size else None
-            never = (math.inf, math.inf)
-            times.append(never if at is None else (float(log.returns.steps[at]), float(log.seconds.values[at])))
+            reached = zip(log.returns.steps, log.seconds.values, log.returns.values, strict=True)
+            solved = ((float(step), float(second)) for step, second, value in reached if value >= TARGET)
+            times.append(next(solved, (math.inf, math.inf)))
     name = folder.name if len(found) > 1 else f"{folder.parent.name}/{folder.name}"
     return Configuration(name, tuple(finals), tuple(returns), tuple(curves), {f"{TARGET:g}": tuple(times)})
 
@@ -126,33 +116,22 @@ def compare(
     out, names = Path(out), [one.name for one in configurations]
     if len(configurations) < 2 or len(set(names)) < len(names):
         raise ValueError(f"a comparison needs two configurations or more with names of their own, got {names}")
-    if not out.absolute().parent.is_dir():
+    if not out.parent.is_dir():
         raise FileNotFoundError(f"no folder {out.parent} for the page {out.name}")
     targets = sorted({target for one in configurations for target in one.solved}, key=float)
-    plots = [_curves(configurations)]
     ended = [one for one in configurations if one.finals]
-    if len(ended) > 1:
-        plots.append(_profile(ended))
-    page = render(
-        "compare.html",
-        title=", ".join(names),
-        targets=targets,
-        rows=[_row(one, targets) for one in configurations],
-        names=[one.name for one in ended],
-        improvements=[_improvements(one, ended) for one in ended] if len(ended) > 1 else [],
-        note="Time to a target: of a benchmark, until the deterministic policy's mean over fixed tasks reaches it; of "
-        "runs, until a hundredth of the training's episodes averages it.",
-        plots=plots,
-    )
-    write_text(out, page)
+    plots = [_curves(configurations), *([_profile(ended)] if len(ended) > 1 else [])]
+    rows = [_row(one, targets) for one in configurations]
+    compared = [_improvements(one, ended) for one in ended] if len(ended) > 1 else []
+    title = ", ".join(names)
+    write_text(out, render("compare.html", title=title, targets=targets, rows=rows, improvements=compared, plots=plots))
     return [out, *([] if figures is None else save_plots({"": plots}, Path(figures)))]
 
 
 def _row(one: Configuration, targets: Sequence[str]) -> list[str]:
     cells = [one.name, str(max(len(one.finals), len(one.curves))), str(iqm(one.finals)) if one.finals else ""]
     for target in targets:
-        times = one.solved.get(target)
-        if not times:
+        if not (times := one.solved.get(target)):
             cells += ["", "", ""]
             continue
         steps, seconds = ([time[i] for time in times] for i in (0, 1))
@@ -162,42 +141,36 @@ def _row(one: Configuration, targets: Sequence[str]) -> list[str]:
 
 
 def _improvements(one: Configuration, others: Sequence[Configuration]) -> list[str]:
-    cells = [one.name]
-    for other in others:
-        found: Interval | None = None if other is one else probability_of_improvement(one.finals, other.finals)
-        cells.append("" if found is None else f"{found.value:.2f} [{found.low:.2f}, {found.high:.2f}]")
-    return cells
+    found = [None if other is one else probability_of_improvement(one.finals, other.finals) for other in others]
+    return [one.name, *("" if p is None else f"{p.value:.2f} [{p.low:.2f}, {p.high:.2f}]" for p in found)]
 
 
 def _curves(configurations: Sequence[Configuration]) -> Plot:
     drawn = [one for one in configurations if one.curves]
 
-    def draw() -> Figure:
-        figure, (axes,) = new_axes()
+    def draw(axes: Axes) -> None:
         for one in drawn:
             draw_band(axes, one.curves, one.name)
-        axes.axhline(TARGET, color="grey", linewidth=0.8, linestyle="--")
+        axes.axhline(TARGET, **MARK)
         axes.set(ylabel="return")
         label_steps(axes)
         axes.legend(loc="lower right")
-        return figure
 
     ends = "; ".join(f"{one.name} {np.mean([curve.values[-1] for curve in one.curves]):.0f}" for one in drawn)
     return Plot("learning_curves", "Return against steps", f"Mean over seeds, and their range. Last: {ends}.", draw)
 
 
 def _profile(configurations: Sequence[Configuration]) -> Plot:
-    low = min(min(one.episodes) for one in configurations)
-    high = max(max(one.episodes) for one in configurations)
+    everything = [value for one in configurations for value in one.episodes]
 
-    def draw() -> Figure:
-        figure, (axes,) = new_axes(height=2.8)
+    def draw(axes: Axes) -> None:
         for one in configurations:
             ordered = np.sort(one.episodes)
             axes.step(ordered, 1.0 - np.arange(ordered.size) / ordered.size, where="pre", label=one.name)
-        axes.set(xlabel="return", ylabel="share with at least this return", ylim=(0, 1.02), xlim=(low, high))
+        axes.set(xlabel="return", xlim=(min(everything), max(everything)))
+        axes.set(ylabel="share with at least this return", ylim=(0, 1.02))
         axes.legend(loc="lower left")
-        return figure
 
     shares = "; ".join(f"{one.name} {np.mean(np.array(one.episodes) >= TARGET):.0%}" for one in configurations)
-    return Plot("performance_profile", "Performance profile", f"Share at or above {TARGET:g}: {shares}.", draw)
+    text = f"Share at or above {TARGET:g}: {shares}."
+    return Plot("performance_profile", "Performance profile", text, draw, (7.0, 2.8))

@@ -7,14 +7,12 @@ from typing import Any
 
 import matplotlib as mpl
 import numpy as np
-from matplotlib.figure import Figure
+from matplotlib.axes import Axes
 
 from sb3_lander.evaluation.outcome import OUTCOMES
 from sb3_lander.evaluation.report import EvaluationReport
 from sb3_lander.report.flights import Flight, Slice
-from sb3_lander.report.plot import Plot, new_axes
-
-__all__ = ["OUTCOME_COLOURS", "flights", "returns", "slices", "touchdowns"]
+from sb3_lander.report.pages import MARK, Plot
 
 OUTCOME_COLOURS = dict(zip(OUTCOMES, ("#2a7fb8", "#8cc4e8", "#d1495b", "#8d6a9f", "#e0a030", "#888888"), strict=True))
 """One colour for each outcome, in every plot; told apart by colour-blind readers too, blue against red."""
@@ -31,31 +29,26 @@ def _counts(report: EvaluationReport) -> str:
 def returns(report: EvaluationReport) -> Plot:
     """Show how the returns of an evaluation are distributed, by outcome."""
 
-    def draw() -> Figure:
-        figure, (axes,) = new_axes(height=2.8)
+    def draw(axes: Axes) -> None:
         present = list(report.outcomes)
         groups = [[e.episode_return for e in report.episodes if e.outcome == outcome] for outcome in present]
         colours = [OUTCOME_COLOURS[outcome] for outcome in present]
         axes.hist(groups, bins=40, stacked=True, color=colours, label=[_words(o) for o in present])
-        axes.axvline(report.success_threshold, color="grey", linewidth=0.8, linestyle="--")
+        axes.axvline(report.success_threshold, **MARK)
         axes.set(xlabel="return", ylabel="episodes")
         axes.legend(loc="upper left")
-        return figure
 
-    low, high = float(report.returns.min()), float(report.returns.max())
     text = f"Returns of {len(report.episodes)} fixed tasks: mean {report.mean_return:.1f}, "
-    text += f"from {low:.1f} to {high:.1f}; {_counts(report)}."
-    return Plot("evaluation_returns", "Returns of the evaluation", text, draw)
+    text += f"from {report.returns.min():.1f} to {report.returns.max():.1f}; {_counts(report)}."
+    return Plot("evaluation_returns", "Returns of the evaluation", text, draw, (7.0, 2.8))
 
 
 def flights(report: EvaluationReport, flown: Sequence[Flight]) -> Plot:
     """Show the paths of a report's flights over the ground, coloured by outcome."""
 
-    def draw() -> Figure:
-        figure, (axes,) = new_axes(height=4.4)
+    def draw(axes: Axes) -> None:
         for flight in flown:
-            axes.plot(*flight.ground.T, color="grey", linewidth=0.5, alpha=0.25)
-        for flight in flown:
+            axes.plot(*flight.ground.T, color="grey", linewidth=0.5, alpha=0.25, zorder=1)
             axes.plot(*flight.path.T, color=OUTCOME_COLOURS[flight.episode.outcome], linewidth=0.8, alpha=0.7)
         axes.plot([-2.0, 2.0], [0.0, 0.0], color=mpl.rcParams["text.color"], linewidth=2.5, solid_capstyle="butt")
         for outcome in report.outcomes:
@@ -63,41 +56,34 @@ def flights(report: EvaluationReport, flown: Sequence[Flight]) -> Plot:
         axes.legend(loc="upper right")
         axes.set(xlabel="metres from the pad's centre", ylabel="metres above the pad", xlim=(-10, 10), ylim=(-4, 10.5))
         axes.set_aspect("equal")
-        return figure
 
     widest = max(float(np.abs(flight.path[:, 0]).max()) for flight in flown)
     text = f"Paths of {len(flown)} flights from the top of the screen to the ground: {_counts(report)}. "
     text += f"The widest strays {widest:.1f} m from the pad's centre."
-    return Plot("flights", f"{len(flown)} flights over their terrains", text, draw)
+    return Plot("flights", f"{len(flown)} flights over their terrains", text, draw, (7.0, 4.4))
 
 
 def touchdowns(report: EvaluationReport) -> Plot | None:
     """Show where the legs first touched and how fast, by outcome; None if none did."""
-    touched = [e for e in report.episodes if e.touchdown_speed is not None and e.touchdown_distance is not None]
+    touched = [e for e in report.episodes if e.touchdown_speed is not None]
     if not touched:
         return None
+    where, speeds = (np.array([getattr(e, f"touchdown_{name}") for e in touched]) for name in ("distance", "speed"))
+    outcomes = np.array([e.outcome for e in touched])
 
-    def draw() -> Figure:
-        figure, (axes,) = new_axes(height=3.0)
-        for outcome in OUTCOMES:
-            chosen = [e for e in touched if e.outcome == outcome]
-            if chosen:
-                where = [e.touchdown_distance or 0.0 for e in chosen]
-                speeds = [e.touchdown_speed or 0.0 for e in chosen]
-                name, colour = _words(outcome), OUTCOME_COLOURS[outcome]
-                axes.scatter(where, speeds, s=9, color=colour, label=name, alpha=0.7, linewidth=0)
-        axes.axvline(2.0, color="grey", linewidth=0.8, linestyle="--")
-        axes.set(
-            xlabel="metres from the pad's centre at first contact", ylabel="speed, m/s", xlim=(0, None), ylim=(0, None)
-        )
+    def draw(axes: Axes) -> None:
+        for outcome, colour in OUTCOME_COLOURS.items():
+            if (own := outcomes == outcome).any():
+                label = _words(outcome)
+                axes.scatter(where[own], speeds[own], s=9, color=colour, label=label, alpha=0.7, linewidth=0)
+        axes.axvline(2.0, **MARK)
+        axes.set(xlabel="metres from the pad's centre at first contact", xlim=(0, None))
+        axes.set(ylabel="speed, m/s", ylim=(0, None))
         axes.legend(loc="lower right")
-        return figure
 
-    speed = np.median([e.touchdown_speed for e in touched])
-    distance = np.median([e.touchdown_distance for e in touched])
-    text = f"First contact of {len(touched)} episodes: median {distance:.2f} m from the pad's centre "
-    text += f"at {speed:.2f} m/s. The pad ends at 2 m."
-    return Plot("touchdowns", "Where it touched down, and how fast", text, draw)
+    text = f"First contact of {len(touched)} episodes: median {np.median(where):.2f} m from the pad's centre "
+    text += f"at {np.median(speeds):.2f} m/s. The pad ends at 2 m."
+    return Plot("touchdowns", "Where it touched down, and how fast", text, draw, (7.0, 3.0))
 
 
 def slices(found: Slice, moment: str) -> Plot:
@@ -109,15 +95,13 @@ def slices(found: Slice, moment: str) -> Plot:
     if found.value is not None:
         panels.append(("value", found.value, {"cmap": "viridis"}))
 
-    def draw() -> Figure:
-        figure, axes = new_axes(2.6 * len(panels), 2.5, len(panels))
+    def draw(*axes: Axes) -> None:
         for one, (title, values, options) in zip(axes, panels, strict=True):
             mesh = one.pcolormesh(found.x, found.y, values, shading="nearest", rasterized=True, **options)
-            figure.colorbar(mesh, ax=one, shrink=0.8)
+            one.figure.colorbar(mesh, ax=one, shrink=0.8)
             one.set_title(title, fontsize=9)
             one.set(xlabel="x")
         axes[0].set_ylabel("y")
-        return figure
 
     # Without the middle column, which is its own mirror image: a half-plane's policy may steer there as it likes.
     half = found.x.size // 2
@@ -125,7 +109,8 @@ def slices(found: Slice, moment: str) -> Plot:
     unlike = float(max(np.abs(main[:, :half]).max(), np.abs(side[:, :half]).max()))
     text = (
         f"Commands of the engines over position, {moment}. The main engine fires on {(found.main > 0).mean():.0%} of "
-        f"the screen, a side engine on {(np.abs(found.side) > 0.5).mean():.0%}. Left and right "
-        + ("are exact mirror images." if unlike < 1e-5 else f"differ by up to {unlike:.2f}.")
     )
-    return Plot("slices", f"What the policy does where, {moment}", text, draw)
+    text += f"the screen, a side engine on {(np.abs(found.side) > 0.5).mean():.0%}. Left and right "
+    text += "are exact mirror images." if unlike < 1e-5 else f"differ by up to {unlike:.2f}."
+    size, title = (2.6 * len(panels), 2.5), f"What the policy does where, {moment}"
+    return Plot("slices", title, text, draw, size, (1, len(panels)))

@@ -4,107 +4,78 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, SupportsFloat
+from typing import Any
 
 import gymnasium as gym
 import numpy as np
-import numpy.typing as npt
 import torch as th
 from gymnasium.envs.box2d.lunar_lander import LunarLander
 
 from sb3_lander.agents.agent import Agent
 from sb3_lander.evaluation.evaluator import evaluate
-from sb3_lander.evaluation.report import Episode, EvaluationReport
+from sb3_lander.evaluation.outcome import Episode
+from sb3_lander.evaluation.report import EvaluationReport
+from sb3_lander.evaluation.rollout import watched
 from sb3_lander.evaluation.task import Task
-
-__all__ = ["Flight", "Slice", "fly", "slice_policy"]
 
 
 @dataclass(frozen=True)
 class Flight:
-    """One episode's path."""
+    """One episode's path, in metres from the pad's centre.
+
+    :param episode: What came out of it.
+    :param path: Positions of the lander's centre, shape ``(length + 1, 2)``.
+    :param ground: Corners of the terrain, from left to right, shape ``(n, 2)``.
+    """
 
     episode: Episode
-    """What came out of it."""
-
     path: np.ndarray
-    """Positions of the lander's centre in metres, shape ``(length + 1, 2)``; the pad's centre is at x = 0, y = 0."""
-
     ground: np.ndarray
-    """Corners of the terrain in the same coordinates, from left to right, shape ``(n, 2)``."""
-
-
-class _Tracker(gym.Wrapper[Any, Any, Any, Any]):
-    """Writes down where the lander is, after the reset and after each step."""
-
-    def __init__(self, env: gym.Env[Any, Any], tracks: dict[int, _Tracker]) -> None:
-        super().__init__(env)
-        simulator = env.unwrapped
-        if not isinstance(simulator, LunarLander):
-            raise ValueError(f"only the lander's flights can be drawn, not those of {simulator}")
-        self._lander = simulator
-        self._tracks = tracks
-
-    def reset(self, *, seed: int | None = None, options: dict[str, Any] | None = None) -> tuple[Any, dict[str, Any]]:
-        result = super().reset(seed=seed, options=options)
-        assert seed is not None
-        lander = self._lander
-        self.origin = np.array([(lander.helipad_x1 + lander.helipad_x2) / 2, lander.helipad_y])
-        corners = [polygon[0] for polygon in lander.sky_polys] + [lander.sky_polys[-1][1]]
-        self.ground = np.array(corners, dtype=float) - self.origin
-        self.path = [self._position()]
-        self._tracks[seed] = self
-        return result
-
-    def step(self, action: Any) -> tuple[Any, SupportsFloat, bool, bool, dict[str, Any]]:
-        result = super().step(action)
-        self.path.append(self._position())
-        return result
-
-    def _position(self) -> npt.NDArray[np.float64]:
-        body: Any = self._lander.lander
-        position: npt.NDArray[np.float64] = np.array([body.position.x, body.position.y]) - self.origin
-        return position
 
 
 def fly(agent: Agent, tasks: Sequence[Task]) -> tuple[EvaluationReport, list[Flight]]:
     """Play tasks as :func:`~sb3_lander.evaluation.evaluate` does, and keep the paths.
 
-    :param agent: The agent.
-    :param tasks: Episodes of the lander.
-    :return: Its report, and the flights in the order of the tasks.
+    :return: Its report, and the flights in the order of their seeds.
     :raises ValueError: If the environment is not the lander, or ``evaluate`` refuses the model or a task.
     """
-    tracks: dict[int, _Tracker] = {}
-    wrapper = agent.env.wrapper
-    report = evaluate(agent, tasks, env_wrapper=lambda env: _Tracker(env if wrapper is None else wrapper(env), tracks))
-    flights = [
-        Flight(episode, np.array(tracks[episode.seed].path), tracks[episode.seed].ground) for episode in report.episodes
-    ]
-    return report, flights
+    paths: dict[int | None, list[np.ndarray]] = {}
+    grounds: dict[int | None, np.ndarray] = {}
+
+    def look(env: gym.Env[Any, Any]) -> None:
+        lander: Any = env.unwrapped
+        if not isinstance(env.unwrapped, LunarLander):
+            raise ValueError(f"only the lander's flights can be drawn, not those of {lander}")
+        seed, body = lander.np_random_seed, lander.lander.position
+        pad = np.array([(lander.helipad_x1 + lander.helipad_x2) / 2, lander.helipad_y])
+        if seed not in grounds:
+            corners = [polygon[0] for polygon in lander.sky_polys] + [lander.sky_polys[-1][1]]
+            grounds[seed] = np.array(corners, dtype=float) - pad
+        paths.setdefault(seed, []).append(np.array([body.x, body.y]) - pad)
+
+    report = evaluate(watched(agent, look), tasks)
+    return report, [Flight(one, np.array(paths[one.seed]), grounds[one.seed]) for one in report.episodes]
 
 
 @dataclass(frozen=True)
 class Slice:
-    """What the policy does over position, all else being equal."""
+    """What the policy does over position, all else being equal.
+
+    :param x: Observed horizontal positions, shape ``(columns,)``: -1 and 1 are the screen's edges.
+    :param y: Observed heights above the pad, shape ``(rows,)``.
+    :param main: The main engine's command, from -1 (off up to 0) to 1, shape ``(rows, columns)``.
+    :param side: The side engines' command, negative for the left one, off between -0.5 and 0.5, of the same shape.
+    :param value: The critic's value, as the training scaled its rewards; None for a policy without a critic of states.
+    """
 
     x: np.ndarray
-    """Observed horizontal positions, shape ``(columns,)``: -1 and 1 are the screen's edges."""
-
     y: np.ndarray
-    """Observed heights above the pad, shape ``(rows,)``."""
-
     main: np.ndarray
-    """The main engine's command, from -1 (off up to 0) to 1, shape ``(rows, columns)``."""
-
     side: np.ndarray
-    """The side engines' command, negative for the left one, off between -0.5 and 0.5, shape ``(rows, columns)``."""
-
     value: np.ndarray | None
-    """The critic's value, as the training scaled its rewards; None for a policy without a critic of states."""
 
 
-def slice_policy(agent: Agent, *, others: Mapping[int, float] | None = None) -> Slice:
+def slice_policy(agent: Agent, *, others: Mapping[int, float]) -> Slice:
     """Ask the policy for its action and value over a grid of positions.
 
     :param agent: A policy for the lander's eight observations.
@@ -113,7 +84,7 @@ def slice_policy(agent: Agent, *, others: Mapping[int, float] | None = None) -> 
     x, y = np.linspace(-1.0, 1.0, 81), np.linspace(0.0, 1.5, 61)
     grid = np.zeros((y.size * x.size, 8), dtype=np.float32)
     grid[:, 0], grid[:, 1] = np.tile(x, y.size), np.repeat(y, x.size)
-    for index, value in (others or {}).items():
+    for index, value in others.items():
         grid[:, index] = value
     actions = agent.predict(grid)[0].reshape(y.size, x.size, 2)
     policy: Any = agent.policy

@@ -2,12 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from sb3_lander.evaluation.report import EvaluationReport
-from sb3_lander.report.pages import render_text
-
-__all__ = ["model_card"]
+from sb3_lander.report.pages import render
 
 
 def model_card(
@@ -23,44 +19,23 @@ def model_card(
     """
     from huggingface_hub import EvalResult, ModelCard, ModelCardData
 
-    env_id, first, count = report.env_id, report.episodes[0].seed, len(report.episodes)
-    data = ModelCardData(
-        model_name=f"{algo}-{env_id}",
-        library_name="stable-baselines3",
-        license="mit",
-        tags=[env_id, "deep-reinforcement-learning", "reinforcement-learning", "stable-baselines3", "sb3-lander"],
-        eval_results=[
-            EvalResult(
-                task_type="reinforcement-learning",
-                task_name="reinforcement-learning",
-                dataset_type=env_id,
-                dataset_name=env_id,
-                metric_type=kind,
-                metric_name=kind,
-                metric_value=value,
-            )
-            for kind, value in _metrics(report).items()
-        ],
-    )
-    body: dict[str, Any] = {
-        "title": f"{algo.upper()} landing {env_id}",
-        "report": str(report),
-        "seeds": f"{first} to {report.episodes[-1].seed}",
-        "count": f"{count:,}",
-        "command": command,
-        "algo": algo,
-        "env_id": env_id,
-        "versions": {name: version for name, version in versions.items() if version},
-        "video": video,
-    }
-    card = ModelCard(f"---\n{data.to_yaml()}\n---\n\n{render_text('model_card.md', **body)}")
-    return str(card)
-
-
-def _metrics(report: EvaluationReport) -> dict[str, Any]:
-    return {
+    env_id, task = report.env_id, "reinforcement-learning"
+    metrics = {
         # The Hub's leaderboards read the first as it stands.
         "mean_reward": f"{report.mean_return:.2f} +/- {report.std_return:.2f}",
         "interquartile_mean": round(report.iqm_return, 2),
         "success_rate": round(report.success_rate, 4),
     }
+    data = ModelCardData(
+        model_name=f"{algo}-{env_id}",
+        library_name="stable-baselines3",
+        license="mit",
+        tags=[env_id, f"deep-{task}", task, "stable-baselines3", "sb3-lander"],
+        eval_results=[
+            EvalResult(task, env_id, env_id, metric, value, task_name=task, metric_name=metric)
+            for metric, value in metrics.items()
+        ],
+    )
+    installed = {name: version for name, version in versions.items() if version}
+    body = render("model_card.md", report=report, algo=algo, command=command, versions=installed, video=video)
+    return str(ModelCard(f"---\n{data.to_yaml()}\n---\n\n{body}"))

@@ -5,8 +5,8 @@ from __future__ import annotations
 import tempfile
 import zipfile
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import yaml
 from gymnasium import spaces
@@ -14,45 +14,19 @@ from gymnasium.envs.box2d.lunar_lander import LunarLander
 
 from sb3_lander.agents.agent import Agent
 from sb3_lander.evaluation.evaluator import evaluate
-from sb3_lander.evaluation.report import Episode, EvaluationReport
+from sb3_lander.evaluation.report import EvaluationReport
 from sb3_lander.evaluation.task import Task, fixed_tasks
-from sb3_lander.evaluation.video import Recording, record_extremes
-from sb3_lander.report import evaluation_figures, training_figures
+from sb3_lander.evaluation.video import record_extremes
+from sb3_lander.report import evaluation_figures
 from sb3_lander.report.flights import fly, slice_policy
-from sb3_lander.report.pages import data_url, render, save_plots
-from sb3_lander.report.plot import Plot
+from sb3_lander.report.pages import Plot, render, save_plots
+from sb3_lander.report.training_figures import learning_curve, losses, success
 from sb3_lander.runs.files import write_text
-from sb3_lander.runs.run import Run
-from sb3_lander.runs.training_log import TrainingLog, read_log
-
-__all__ = ["Section", "report"]
+from sb3_lander.runs.training_log import read_log
 
 _DRAWN_FLIGHTS = 50
 _DESCENT = {3: -0.3}
 """The moment of the slices: upright and falling at 0.3 in the observation's units, everything else 0."""
-
-
-@dataclass(frozen=True)
-class Section:
-    """What a page says about one run."""
-
-    run: Run
-    """The run."""
-
-    agent: Agent
-    """Its final model."""
-
-    report: EvaluationReport
-    """That on fixed tasks."""
-
-    log: TrainingLog
-    """What it wrote down while it trained."""
-
-    plots: list[Plot]
-    """Of the evaluation."""
-
-    videos: dict[str, tuple[bytes, Recording]]
-    """Of the worst, the median and the best episode: the MP4, and what it shows."""
 
 
 def report(
@@ -77,43 +51,45 @@ def report(
     :raises ValueError: If a run cannot be played.
     """
     out = Path(out)
-    if not out.absolute().parent.is_dir():
+    if not out.parent.is_dir():
         raise FileNotFoundError(f"no folder {out.parent} for the page {out.name}")
-    sections = [_section(Path(path), episodes, trust, progress) for path in paths]
-    logs = [section.log for section in sections]
-    curves = [
-        training_figures.learning_curve(logs, by="steps"),
-        training_figures.learning_curve(logs, by="seconds"),
-        training_figures.success(logs),
-        training_figures.losses(logs),
-    ]
+    runs = [_about(Path(path), episodes, trust, progress) for path in paths]
+    logs = [run["log"] for run in runs]
+    curves = [learning_curve(logs, by="steps"), learning_curve(logs, by="seconds"), success(logs), losses(logs)]
     plots = [plot for plot in curves if plot is not None]
-    write_text(out, _page(sections, plots))
-    written = [out]
-    if figures is not None:
-        names = [_name(section) for section in sections]
-        # Runs of several folders may have one name.
-        groups = names if len(set(names)) == len(names) else [f"{i}_{name}" for i, name in enumerate(names, 1)]
-        of_runs = {group: section.plots for group, section in zip(groups, sections, strict=True)}
-        written += save_plots({"": plots, **of_runs}, Path(figures))
-    return written
+    write_text(out, render("report.html", title=", ".join(run["log"].name for run in runs), runs=runs, plots=plots))
+    if figures is None:
+        return [out]
+    # Runs of several folders may have one name.
+    numbered = len({run["folder"] for run in runs}) < len(runs)
+    groups = {f"{i}_{run['folder']}" if numbered else run["folder"]: run["plots"] for i, run in enumerate(runs, 1)}
+    return [out, *save_plots({"": plots, **groups}, Path(figures))]
 
 
-def _name(section: Section) -> str:
-    return section.run.path.name
-
-
-def _section(path: Path, episodes: int, trust: bool, progress: bool) -> Section:
+def _about(path: Path, episodes: int, trust: bool, progress: bool) -> dict[str, Any]:
+    """Return what the template says about one run."""
     agent = Agent.load(path, trust=trust)
-    if agent.run is None or not path.is_dir():
+    run, model = agent.run, agent.model
+    if run is None or model is None or not path.is_dir():
         raise ValueError(f"{path} is one model: a report needs its run folder")
     tasks = fixed_tasks(agent.env_id, episodes, env_kwargs=agent.env_kwargs)
     report = evaluate(agent, tasks, progress=progress)
     with tempfile.TemporaryDirectory() as folder:
         recordings = record_extremes(agent, report, 1, Path(folder))
-        videos = {name: (recording.path.read_bytes(), recording) for name, recording in recordings.items()}
-    plots = [evaluation_figures.returns(report), *_lander_plots(agent, report, tasks)]
-    return Section(agent.run, agent, report, read_log(agent.run, started=agent.started), plots, videos)
+        videos = {name: (one.path.read_bytes(), one.episode) for name, one in recordings.items()}
+    system = zipfile.Path(model, "system_info.txt")
+    return {
+        "folder": path.name,
+        "log": read_log(run, started=agent.started),
+        "seed": run.args.get("seed"),
+        "step": agent.step,
+        "report": report,
+        "plots": [evaluation_figures.returns(report), *_lander_plots(agent, report, tasks)],
+        "videos": videos,
+        "config": yaml.safe_dump(run.config, sort_keys=False),
+        "command": next((file.read_text().strip() for file in path.glob("*/command.txt")), ""),
+        "system": system.read_text("utf-8") if system.exists() else "",
+    }
 
 
 def _lander_plots(agent: Agent, report: EvaluationReport, tasks: Sequence[Task]) -> list[Plot]:
@@ -121,51 +97,7 @@ def _lander_plots(agent: Agent, report: EvaluationReport, tasks: Sequence[Task])
         if not isinstance(env.unwrapped, LunarLander):
             return []
         has_slices = isinstance(env.action_space, spaces.Box) and env.observation_space.shape == (8,)
-    report_of_flights, flown = fly(agent, tasks[:_DRAWN_FLIGHTS])
-    found = [evaluation_figures.flights(report_of_flights, flown), evaluation_figures.touchdowns(report)]
+    found = [evaluation_figures.flights(*fly(agent, tasks[:_DRAWN_FLIGHTS])), evaluation_figures.touchdowns(report)]
     if has_slices:
         found.append(evaluation_figures.slices(slice_policy(agent, others=_DESCENT), "upright and falling"))
     return [plot for plot in found if plot is not None]
-
-
-def _page(sections: Sequence[Section], plots: Sequence[Plot]) -> str:
-    runs = [
-        {
-            "name": f"{section.run.algo}/{_name(section)}",
-            "seed": section.run.args.get("seed"),
-            "step": section.agent.step,
-            "report": section.report,
-            "lines": str(section.report).splitlines(),
-            "plots": section.plots,
-            "videos": {
-                name: (data_url(video, "video/mp4"), _told(recording.episode))
-                for name, (video, recording) in section.videos.items()
-            },
-            "config": yaml.safe_dump(section.run.config, sort_keys=False),
-            "command": _command(section.run),
-            "system": _system(section.agent.model),
-        }
-        for section in sections
-    ]
-    title = ", ".join(str(run["name"]) for run in runs)
-    return render("report.html", title=title, runs=runs, plots=plots)
-
-
-def _told(episode: Episode) -> str:
-    """Say in words what a video shows."""
-    outcome = episode.outcome.replace("_", " ")
-    return f"task {episode.seed}: {outcome} after {episode.length} steps, return {episode.episode_return:.1f}"
-
-
-def _command(run: Run) -> str:
-    for file in run.path.glob("*/command.txt"):
-        return file.read_text().strip()
-    return ""
-
-
-def _system(model: Path | None) -> str:
-    """Return what SB3 noted of the system that trained the model."""
-    assert model is not None
-    with zipfile.ZipFile(model) as archive:
-        name = "system_info.txt"
-        return archive.read(name).decode() if name in archive.namelist() else ""

@@ -8,19 +8,6 @@ from typing import Any
 
 import yaml
 
-__all__ = [
-    "PREFER_ENVPOOL",
-    "Hyperparameters",
-    "config_names",
-    "default_config",
-    "default_space",
-    "merge_policy_kwargs",
-    "read_entry",
-    "read_yaml",
-    "vec_env_wrappers",
-]
-
-
 PREFER_ENVPOOL = (
     "sb3_lander.envs.prefer_envpool",
     "sb3_lander.envs.selection.prefer_envpool",
@@ -31,7 +18,7 @@ PREFER_ENVPOOL = (
 
 def _config_folder() -> Path:
     """Return the folder of the YAML files: inside the package in a wheel, beside it in a checkout."""
-    package = Path(__file__).resolve().parent.parent
+    package = Path(__file__).resolve().parents[1]
     for folder in (package / "hyperparams", package.parent / "hyperparams"):
         if (folder / "ppo.yml").is_file():
             return folder
@@ -64,12 +51,11 @@ def default_space(algo: str) -> Path | None:
 class Hyperparameters(dict[str, Any]):
     """A ``dict`` whose ``update`` merges ``policy_kwargs`` instead of replacing them.
 
-    The Zoo's Optuna objective does ``kwargs = hyperparams.copy(); kwargs.update(sampled)``, where ``sampled``
-    names only ``net_arch`` and ``activation_fn``: with a plain ``dict`` a trial would lose all the rest.
+    The Zoo's Optuna objective copies an entry and updates it with what it sampled, of ``policy_kwargs`` only a part.
     """
 
     def copy(self) -> Hyperparameters:
-        """Return a shallow copy that merges as well."""
+        """Return a shallow copy that merges too."""
         return Hyperparameters(self)
 
     def update(self, *args: Any, **kwargs: Any) -> None:
@@ -93,10 +79,7 @@ def vec_env_wrappers(hyperparams: Mapping[str, Any]) -> list[tuple[str, dict[str
 
 
 def merge_policy_kwargs(base: Mapping[str, Any], new: Mapping[str, Any]) -> dict[str, Any]:
-    """Return ``new`` with the ``policy_kwargs`` of ``base`` added below its own.
-
-    Nothing is merged where either gives them as a string of Python, the Zoo's older form.
-    """
+    """Return ``new`` with the ``policy_kwargs`` of ``base`` below its own, if neither is text, an old form."""
     ours, theirs = base.get("policy_kwargs"), new.get("policy_kwargs")
     if isinstance(ours, Mapping) and isinstance(theirs, Mapping):
         return {**new, "policy_kwargs": {**ours, **theirs}}

@@ -1,7 +1,4 @@
-"""Files that are whole under their own name at any moment, whatever happens to the process or the disk.
-
-By hand, since the library for it, atomicwrites, is no longer kept.
-"""
+"""Files that are whole at any moment, whatever happens; by hand, since the library atomicwrites is no longer kept."""
 
 from __future__ import annotations
 
@@ -11,8 +8,6 @@ import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
-
-__all__ = ["write_text", "write_whole"]
 
 
 def write_whole(path: str | Path, write: Callable[[io.BufferedWriter], Any]) -> None:
@@ -33,7 +28,13 @@ def write_whole(path: str | Path, write: Callable[[io.BufferedWriter], Any]) -> 
             file.flush()
             os.fsync(file.fileno())
         os.replace(beside, path)
-        _sync_folder(path.parent)
+        # Only POSIX can open a folder; elsewhere the rename is as lasting as the system makes it.
+        if os.name == "posix":
+            folder = os.open(path.parent, os.O_RDONLY)
+            try:
+                os.fsync(folder)
+            finally:
+                os.close(folder)
     except OSError as error:
         with contextlib.suppress(OSError):
             beside.unlink(missing_ok=True)
@@ -42,18 +43,5 @@ def write_whole(path: str | Path, write: Callable[[io.BufferedWriter], Any]) -> 
 
 
 def write_text(path: str | Path, text: str) -> None:
-    """Write a text file whole, in UTF-8.
-
-    :raises OSError: See :func:`write_whole`.
-    """
+    """Write a text file whole, in UTF-8, see :func:`write_whole`."""
     write_whole(path, lambda file: file.write(text.encode()))
-
-
-def _sync_folder(folder: Path) -> None:
-    # Only POSIX can open a folder; elsewhere the rename is as lasting as the system makes it.
-    if os.name == "posix":
-        descriptor = os.open(folder, os.O_RDONLY)
-        try:
-            os.fsync(descriptor)
-        finally:
-            os.close(descriptor)

@@ -12,8 +12,6 @@ from stable_baselines3.common.vec_env import VecEnv, VecNormalize
 
 from sb3_lander.runs.files import write_whole
 
-__all__ = ["beside", "load", "save"]
-
 
 def beside(model: Path) -> Path:
     """Return where the statistics of a saved model lie: ``best_model.vecnormalize.npz`` for ``best_model.zip``."""
@@ -21,10 +19,8 @@ def beside(model: Path) -> Path:
 
 
 def save(statistics: VecNormalize, path: Path) -> None:
-    """Write what normalises observations; what normalises rewards belongs to a training only.
+    """Write what normalises observations as plain arrays, a ``.npz``; only a training normalises rewards.
 
-    :param statistics: Of the training.
-    :param path: A NumPy archive of plain arrays.
     :raises OSError: See :func:`~sb3_lander.runs.files.write_whole`.
     """
     arrays: dict[str, Any] = {"clip_obs": statistics.clip_obs, "epsilon": statistics.epsilon}
@@ -36,7 +32,6 @@ def save(statistics: VecNormalize, path: Path) -> None:
 def load(path: Path, venv: VecEnv) -> VecNormalize:
     """Read what :func:`save` wrote, frozen. Nothing is unpickled.
 
-    :param path: The file.
     :param venv: Environments as the model sees them.
     :raises ValueError: If the file is damaged, or is of other observations.
     """
@@ -45,24 +40,17 @@ def load(path: Path, venv: VecEnv) -> VecNormalize:
             arrays = {name: stored[name] for name in stored.files}
         options = {name: float(arrays.pop(name)) for name in ("clip_obs", "epsilon")}
         keys = sorted(name.removeprefix("mean/") for name in arrays if name.startswith("mean/"))
-        of_dict = isinstance(venv.observation_space, spaces.Dict)
+        named = keys if keys and isinstance(venv.observation_space, spaces.Dict) else None
         statistics = VecNormalize(
-            venv,
-            training=False,
-            norm_obs=bool(keys),
-            norm_reward=False,
-            norm_obs_keys=keys if of_dict and keys else None,
-            **options,
+            venv, training=False, norm_obs=bool(keys), norm_reward=False, norm_obs_keys=named, **options
         )
         found = _moments(statistics)
         if sorted(found) != keys:
             raise ValueError(f"it is of the observations {keys}, the environment shows {sorted(found)}")
         for key, moments in found.items():
-            mean, var = arrays[f"mean/{key}"], arrays[f"var/{key}"]
-            if mean.shape != moments.mean.shape or var.shape != mean.shape:
-                raise ValueError(
-                    f"its observations have the shape {mean.shape}, the environment's {moments.mean.shape}"
-                )
+            mean, var, wanted = arrays[f"mean/{key}"], arrays[f"var/{key}"], moments.mean.shape
+            if not mean.shape == var.shape == wanted:
+                raise ValueError(f"its observations have the shape {mean.shape}, the environment's {wanted}")
             moments.mean, moments.var, moments.count = mean, var, float(arrays[f"count/{key}"])
     # numpy's readers fail in any way on a damaged file.
     except Exception as error:
@@ -72,7 +60,5 @@ def load(path: Path, venv: VecEnv) -> VecNormalize:
 
 def _moments(statistics: VecNormalize) -> dict[str, RunningMeanStd]:
     """Return the moments by the observation's key, which is ``""`` where the observation has no keys."""
-    if not statistics.norm_obs:
-        return {}
-    moments = statistics.obs_rms
+    moments: Any = statistics.obs_rms if statistics.norm_obs else {}
     return dict(moments) if isinstance(moments, dict) else {"": moments}

@@ -9,12 +9,10 @@ from typing import Any
 
 from sb3_lander.envs.cores import usable_cores
 
-__all__ = ["machine"]
-
 _PACKAGES = ("sb3-lander", "stable-baselines3", "sb3-contrib", "rl-zoo3", "gymnasium", "torch", "numpy", "envpool")
 
 
-def machine() -> dict[str, Any]:
+def system_info() -> dict[str, Any]:
     """Return the versions, the processor and the number of usable cores, as plain data."""
     versions: dict[str, str | None] = {}
     for package in _PACKAGES:

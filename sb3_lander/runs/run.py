@@ -10,65 +10,52 @@ from typing import Any
 
 import yaml
 
-__all__ = ["Checkpoint", "Run", "checkpoints", "thin_out"]
-
-_EVENTS = re.compile(r"events\.out\.tfevents\.(\d+)\..*")
 _SAME_START = 60.0
 """Seconds between a training's start and its events file; SB3 opens the file within the first of them."""
-
-_CHECKPOINT = re.compile(r"rl_model_(\d+)_steps\.zip")
 
 
 @dataclass(frozen=True)
 class Checkpoint:
-    """One saved model of a run."""
+    """One saved model of a run.
+
+    :param step: Environment steps that had been taken when it was saved.
+    :param model: The model's ``.zip``.
+    :param vecnormalize: The ``VecNormalize`` statistics saved with it (a pickle), None where the run has none.
+    :param replay_buffer: The replay buffer saved with it (a pickle), None where there is none.
+    """
 
     step: int
-    """Environment steps that had been taken when it was saved."""
-
     model: Path
-    """The model's ``.zip``."""
-
     vecnormalize: Path | None
-    """The ``VecNormalize`` statistics saved with it (a pickle), None where the run has none."""
-
     replay_buffer: Path | None = None
-    """The replay buffer saved with it (a pickle), None where there is none."""
 
 
 @dataclass(frozen=True)
 class Run:
-    """A run folder of the RL Zoo, such as ``logs/ppo/LunarLanderContinuous-v2_1``."""
+    """A run folder of the RL Zoo, such as ``logs/ppo/LunarLanderContinuous-v2_1``.
+
+    :param path: The run folder itself.
+    :param algo: The Zoo's name of the algorithm: ``ppo``, ``sac``, ...
+    :param env_id: The environment that it was trained on.
+    :param config: The hyperparameters as the YAML file and the command line gave them.
+    :param args: The command line of ``rl_zoo3.train``, parsed.
+    :param env_kwargs: Keyword arguments of the environment: the command line's, else the hyperparameters'.
+    :param final_model: The model at the end of training; None if the run has not ended.
+    :param best_model: The model of the best evaluation; None if there was none.
+    :param checkpoints: What ``--save-freq`` saved, in the order of their steps.
+    :param vecnormalize: The latest ``VecNormalize`` statistics (a pickle), None where observations are not normalised.
+    """
 
     path: Path
-    """The run folder itself."""
-
     algo: str
-    """The Zoo's name of the algorithm: ``ppo``, ``sac``, ..."""
-
     env_id: str
-    """The environment that it was trained on."""
-
     config: dict[str, Any]
-    """The hyperparameters as the YAML file and the command line gave them."""
-
     args: dict[str, Any]
-    """The command line of ``rl_zoo3.train``, parsed."""
-
     env_kwargs: dict[str, Any]
-    """Keyword arguments of the environment: the command line's, else the hyperparameters'."""
-
     final_model: Path | None
-    """The model at the end of training; None if the run has not ended."""
-
     best_model: Path | None
-    """The model of the best evaluation; None if there was none."""
-
     checkpoints: tuple[Checkpoint, ...]
-    """What ``--save-freq`` saved, in the order of their steps."""
-
     vecnormalize: Path | None
-    """The latest ``VecNormalize`` statistics (a pickle), None where observations are not normalised."""
 
     @classmethod
     def load(cls, path: str | Path) -> Run:
@@ -81,30 +68,19 @@ class Run:
         path = Path(path)
         if not path.is_dir():
             raise FileNotFoundError(f"no run folder {path}")
-        settings = [
-            found.parent for found in sorted(path.glob("*/config.yml")) if (found.parent / "args.yml").is_file()
-        ]
+        settings = [file.parent for file in path.glob("*/config.yml") if file.with_name("args.yml").is_file()]
         if len(settings) != 1:
-            raise FileNotFoundError(
-                f"{path} is not a run of the RL Zoo: it must hold one <env id>/config.yml and args.yml"
-            )
+            wanted = "it must hold one <env id>/config.yml and args.yml"
+            raise FileNotFoundError(f"{path} is not a run of the RL Zoo: {wanted}")
         inner = settings[0]
         config, args = _read_mapping(inner / "config.yml"), _read_mapping(inner / "args.yml")
         for key in ("algo", "env"):
             if not isinstance(args.get(key), str):
                 raise ValueError(f"{inner / 'args.yml'} does not say {key!r}")
-        return cls(
-            path=path,
-            algo=args["algo"],
-            env_id=args["env"],
-            config=config,
-            args=args,
-            env_kwargs=dict(args.get("env_kwargs") or config.get("env_kwargs") or {}),
-            final_model=_if_file(path / f"{inner.name}.zip"),
-            best_model=_if_file(path / "best_model.zip"),
-            checkpoints=checkpoints(path),
-            vecnormalize=_if_file(inner / "vecnormalize.pkl"),
-        )
+        kwargs = dict(args.get("env_kwargs") or config.get("env_kwargs") or {})
+        files = (path / f"{inner.name}.zip", path / "best_model.zip", inner / "vecnormalize.pkl")
+        final, best, statistics = map(_if_file, files)
+        return cls(path, args["algo"], args["env"], config, args, kwargs, final, best, checkpoints(path), statistics)
 
     @classmethod
     def of(cls, path: str | Path) -> Run | None:
@@ -132,12 +108,10 @@ class Run:
         :raises FileNotFoundError: If there is none.
         """
         model = self.best_model if best else self.final_model
-        if model is None:
-            hint = (
-                "best model: train with --eval-freq" if best else "final model yet: ask for the best or the checkpoints"
-            )
-            raise FileNotFoundError(f"{self.path} has no {hint}")
-        return model
+        if model is not None:
+            return model
+        hint = "best model: train with --eval-freq" if best else "final model yet: ask for the best or the checkpoints"
+        raise FileNotFoundError(f"{self.path} has no {hint}")
 
     def tensorboard_folder(self, started: float) -> Path | None:
         """Return the folder of the run's TensorBoard log.
@@ -151,16 +125,13 @@ class Run:
         inside, named = self.path / "tensorboard", self.args.get("tensorboard_log")
         if not named:
             return inside if inside.is_dir() else None
-        base = Path(named)
-        if not base.is_absolute():
-            # The Zoo was started where <log folder>/<algo>/<run> begins.
-            depth = len(Path(self.args.get("log_folder") or "logs").parts)
-            parents = self.path.resolve().parents
-            base = parents[min(depth + 1, len(parents) - 1)] / base
+        # The Zoo was started where <log folder>/<algo>/<run> begins; joined to it, an absolute path stays itself.
+        depth = len(Path(self.args.get("log_folder") or "logs").parts)
+        base = self.path.resolve().parents[: depth + 2][-1] / named
         found = [
             (abs(int(match[1]) - started), file.parent)
             for file in base.glob("*/*/events.out.tfevents.*")
-            if (match := _EVENTS.fullmatch(file.name))
+            if (match := re.match(r"events\.out\.tfevents\.(\d+)\.", file.name))
         ]
         distance, folder = min(found, default=(_SAME_START, inside))
         return folder if distance < _SAME_START else inside
@@ -169,8 +140,7 @@ class Run:
 def thin_out(checkpoints: Sequence[Checkpoint], every: int) -> list[Checkpoint]:
     """Keep the checkpoints closest to 0, ``every``, 2 ``every``, ... as AllenAct's ``--approx_ckpt_step_interval``.
 
-    The last multiple is the first one that is not below the last checkpoint. Of two checkpoints equally close
-    to a multiple the earlier one is kept.
+    The last multiple is the first not below the last checkpoint. Of two equally close checkpoints the earlier is kept.
 
     :param checkpoints: In the order of their steps, as a :class:`Run` has them.
     :param every: Environment steps, at least 1.
@@ -192,12 +162,9 @@ def checkpoints(path: Path) -> tuple[Checkpoint, ...]:
     """Return the checkpoints in a folder, in the order of their steps."""
     found = []
     for model in path.glob("rl_model_*_steps.zip"):
-        match = _CHECKPOINT.fullmatch(model.name)
-        if match:
-            statistics, buffer = (
-                _if_file(path / f"rl_model_{kind}_{match[1]}_steps.pkl") for kind in ("vecnormalize", "replay_buffer")
-            )
-            found.append(Checkpoint(int(match[1]), model, statistics, buffer))
+        if match := re.fullmatch(r"rl_model_(\d+)_steps\.zip", model.name):
+            beside = (path / f"rl_model_{kind}_{match[1]}_steps.pkl" for kind in ("vecnormalize", "replay_buffer"))
+            found.append(Checkpoint(int(match[1]), model, *map(_if_file, beside)))
     return tuple(sorted(found, key=lambda checkpoint: checkpoint.step))
 
 
@@ -205,28 +172,20 @@ class _ZooLoader(yaml.SafeLoader):
     """Plain YAML, and the three Python tags that the Zoo's own files hold; none of them runs code."""
 
 
-def _ordered_dict(loader: yaml.SafeLoader, node: yaml.Node) -> dict[str, Any]:
+def _ordered_dict(loader: yaml.SafeLoader, node: Any) -> dict[str, Any]:
     # The Zoo dumps an OrderedDict as a sequence that holds one sequence of [key, value] pairs.
-    if not isinstance(node, yaml.SequenceNode):
-        raise yaml.constructor.ConstructorError(None, None, "expected a sequence", node.start_mark)
     pairs = loader.construct_sequence(node, deep=True)
     return dict(pairs[0]) if pairs else {}
 
 
-def _tuple(loader: yaml.SafeLoader, node: yaml.Node) -> tuple[Any, ...]:
-    if not isinstance(node, yaml.SequenceNode):
-        raise yaml.constructor.ConstructorError(None, None, "expected a sequence", node.start_mark)
+def _tuple(loader: yaml.SafeLoader, node: Any) -> tuple[Any, ...]:
     return tuple(loader.construct_sequence(node, deep=True))
-
-
-def _activation(loader: yaml.SafeLoader, suffix: str, node: yaml.Node) -> str:
-    return suffix.lower()
 
 
 _PYTHON = "tag:yaml.org,2002:python/"
 _ZooLoader.add_constructor(f"{_PYTHON}object/apply:collections.OrderedDict", _ordered_dict)
 _ZooLoader.add_constructor(f"{_PYTHON}tuple", _tuple)
-_ZooLoader.add_multi_constructor(f"{_PYTHON}name:torch.nn.modules.activation.", _activation)
+_ZooLoader.add_multi_constructor(f"{_PYTHON}name:torch.nn.modules.activation.", lambda _, name, node: name.lower())
 
 
 def _read_mapping(path: Path) -> dict[str, Any]:

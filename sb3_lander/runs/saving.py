@@ -10,18 +10,13 @@ from stable_baselines3.common.base_class import BaseAlgorithm
 from sb3_lander.runs import normalization
 from sb3_lander.runs.files import write_whole
 
-__all__ = ["save_model", "save_vecnormalize"]
-
 
 def save_model(model: BaseAlgorithm, path: str | Path) -> None:
-    """Save a model as ``model.save(path)`` does: policy, optimizer state and step count, in a whole file.
-
-    Where the training normalises observations, the statistics are written beside it first, in a plain form.
+    """Save a model as ``model.save(path)`` does, and before it the statistics that it normalises with, in a plain form.
 
     :raises OSError: See :func:`~sb3_lander.runs.files.write_whole`.
     """
-    statistics = model.get_vec_normalize_env()
-    if statistics is not None:
+    if (statistics := model.get_vec_normalize_env()) is not None:
         normalization.save(statistics, normalization.beside(Path(path)))
     write_whole(path, model.save)
 
@@ -32,9 +27,7 @@ def save_vecnormalize(model: BaseAlgorithm, path: str | Path) -> bool:
     :return: Whether there are any.
     :raises OSError: See :func:`~sb3_lander.runs.files.write_whole`.
     """
-    statistics = model.get_vec_normalize_env()
-    if statistics is None:
-        return False
-    # As VecNormalize.save does, which takes no open file.
-    write_whole(path, lambda file: pickle.dump(statistics, file))
-    return True
+    if (statistics := model.get_vec_normalize_env()) is not None:
+        # As VecNormalize.save does, which takes no open file.
+        write_whole(path, lambda file: pickle.dump(statistics, file))
+    return statistics is not None

@@ -2,91 +2,80 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from stable_baselines3.common.monitor import LoadMonitorResultsError, load_results
 
 from sb3_lander.runs.run import Run
 
-__all__ = ["Series", "TrainingLog", "band", "read_log"]
-
 
 @dataclass(frozen=True)
 class Series:
-    """A figure that changes over a training."""
+    """A figure that changes over a training.
+
+    :param steps: Environment steps, increasing, shape ``(n,)``.
+    :param values: The figure, shape ``(n,)``.
+    """
 
     steps: np.ndarray
-    """Environment steps, increasing, shape ``(n,)``."""
-
     values: np.ndarray
-    """The figure, shape ``(n,)``."""
 
 
 @dataclass(frozen=True)
 class TrainingLog:
-    """One training."""
+    """One training.
+
+    :param name: How the run is called.
+    :param returns: Returns of the training's episodes, each at the step of its end, averaged over a hundredth of the
+        training.
+    :param success: The share of these episodes whose return is 200 or more.
+    :param seconds: Seconds since the start, at the steps of :attr:`returns`.
+    :param evaluations: Mean returns of the Zoo's evaluations while it trained.
+    :param scalars: What SB3 logged to TensorBoard, by its tags: losses, std, entropy, ...
+    """
 
     name: str
-    """How the run is called."""
-
     returns: Series | None = None
-    """Returns of the training's episodes, each at the step of its end, averaged over a hundredth of the training."""
-
     success: Series | None = None
-    """The share of these episodes whose return is 200 or more."""
-
     seconds: Series | None = None
-    """Seconds since the start, at the steps of :attr:`returns`."""
-
     evaluations: Series | None = None
-    """Mean returns of the Zoo's evaluations while it trained."""
-
     scalars: Mapping[str, Series] = field(default_factory=dict)
-    """What SB3 logged to TensorBoard, by its tags: losses, std, entropy, ..."""
 
 
 def read_log(run: Run, *, started: float | None = None, success_threshold: float = 200.0) -> TrainingLog:
     """Read what a run wrote down; what it did not write is None.
 
-    :param run: The run.
     :param started: When its training began, in seconds since the epoch, to find its TensorBoard log.
     :param success_threshold: The return that counts as a success.
     """
-    returns = success = seconds = None
-    try:
-        # In the order in which the episodes ended.
-        episodes = load_results(str(run.path))
-    except LoadMonitorResultsError:
-        episodes = None
-    if episodes is not None and len(episodes):
-        steps = np.cumsum(episodes["l"].to_numpy())
-        bins = np.array_split(np.arange(len(steps)), min(100, len(steps)))
-        at = np.array([steps[part[-1]] for part in bins])
-        found = episodes["r"].to_numpy()
-        returns = Series(at, np.array([found[part].mean() for part in bins]))
-        success = Series(at, np.array([(found[part] >= success_threshold).mean() for part in bins]))
-        seconds = Series(at, np.array([episodes["t"].to_numpy()[part[-1]] for part in bins]))
-    evaluations = None
-    file = run.path / "evaluations.npz"
-    if file.is_file():
-        with np.load(file) as content:
-            evaluations = Series(content["timesteps"], content["results"].mean(axis=1))
+    found: dict[str, Any] = {}
+    with contextlib.suppress(LoadMonitorResultsError):
+        episodes = load_results(str(run.path))  # in the order in which they ended
+        length, gained, time = (episodes[key].to_numpy() for key in "lrt")
+        if len(length):
+            bins = np.array_split(np.arange(len(length)), min(100, len(length)))
+            ends = [part[-1] for part in bins]
+            at = np.cumsum(length)[ends]
+            found["returns"] = Series(at, np.array([gained[part].mean() for part in bins]))
+            found["success"] = Series(at, np.array([(gained[part] >= success_threshold).mean() for part in bins]))
+            found["seconds"] = Series(at, time[ends])
+    with contextlib.suppress(FileNotFoundError), np.load(run.path / "evaluations.npz") as content:
+        found["evaluations"] = Series(content["timesteps"], content["results"].mean(axis=1))
     folder = None if started is None else run.tensorboard_folder(started)
-    name = f"{run.algo}/{run.path.name}"
-    scalars = _scalars(folder) if folder is not None and folder.is_dir() else {}
-    return TrainingLog(name, returns, success, seconds, evaluations, scalars)
+    if folder is not None and folder.is_dir():
+        found["scalars"] = _scalars(folder)
+    return TrainingLog(f"{run.algo}/{run.path.name}", **found)
 
 
 def _scalars(folder: Path) -> dict[str, Series]:
-    from tensorboard.backend.event_processing.event_accumulator import (  # type: ignore[import-untyped]  # ships no types
-        EventAccumulator,
-    )
+    from tensorboard.backend.event_processing import event_accumulator  # type: ignore[import-untyped]  # has no types
 
-    events = EventAccumulator(str(folder), size_guidance={"scalars": 1000})
-    events.Reload()
+    events = event_accumulator.EventAccumulator(str(folder), size_guidance={"scalars": 1000}).Reload()
     found = {}
     for tag in events.Tags()["scalars"]:
         points = events.Scalars(tag)

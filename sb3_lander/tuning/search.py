@@ -1,12 +1,9 @@
 """What a study searches: an entry, a space around it, and what a trial is worth."""
 
-from __future__ import annotations
-
-import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from statistics import fmean
+from statistics import fmean, geometric_mean
 from typing import Any, Literal
 
 import gymnasium as gym
@@ -18,48 +15,42 @@ from sb3_lander.runs import entries
 from sb3_lander.tuning.search_space import SearchSpace, YamlSpace, ZooSpace, plain, read_space
 from sb3_lander.zoo import checks
 
-__all__ = ["OBJECTIVES", "Search", "make_search"]
-
+# What a trial is scored by, and Optuna's direction.
 OBJECTIVES: dict[str, Literal["maximize", "minimize"]] = {"return": "maximize", "time-to-solve": "minimize"}
-"""What a trial is scored by, and Optuna's direction."""
 
 
 @dataclass(frozen=True)
 class Search:
-    """What a study searches: all that its workers must agree on."""
+    """What a study searches: all that its workers must agree on.
+
+    ``return`` is the mean return over 100 fixed tasks at the end, averaged over the seeds, to be maximised.
+    ``time-to-solve`` is the seconds until that mean reaches ``target``, twice the whole training's where it never does,
+    as a geometric mean over the seeds, to be minimised; only alike machines should share such a study.
+
+    :param algo: The Zoo's name of the algorithm.
+    :param env_id: The environment.
+    :param entry: The hyperparameters around which the search goes, in the Zoo's format.
+    :param space: The content of the space's file; None for the Zoo's own ranges.
+    :param seeds: Trainings in a trial.
+    :param budget: Environment steps of a training; the entry's own ``n_timesteps`` when None.
+    :param objective: ``return`` or ``time-to-solve``.
+    :param target: The return to reach, for ``time-to-solve``.
+    :param steps_limit: End a training after this many environment steps, without changing its schedules.
+    :param evaluate_on: Where ``time-to-solve`` looks whether the return is reached: on the 100 fixed tasks of
+        ``gymnasium``, or, several times quicker, on 48 episodes of ``envpool``.
+    :raises ValueError: If a number is out of range or a name unknown.
+    """
 
     algo: str
-    """The Zoo's name of the algorithm."""
-
     env_id: str
-    """The environment."""
-
     entry: Mapping[str, Any]
-    """The hyperparameters around which the search goes, in the Zoo's format."""
-
     space: Mapping[str, Any] | None
-    """The content of the space's file; None for the Zoo's own ranges."""
-
     seeds: int = 3
-    """Trainings in a trial."""
-
     budget: int | None = None
-    """Environment steps of a training; the entry's own ``n_timesteps`` when None."""
-
     objective: str = "return"
-    """``return``: mean return over 100 fixed tasks at the end, averaged over the seeds, to be maximised. Or
-    ``time-to-solve``: seconds until that mean reaches :attr:`target`, twice the whole training's where it never does,
-    as a geometric mean over the seeds, to be minimised; only alike machines should share such a study."""
-
     target: float = 200.0
-    """The return to reach, for ``time-to-solve``."""
-
     steps_limit: int | None = None
-    """End a training after this many environment steps at the latest, without changing its schedules."""
-
     evaluate_on: str = "gymnasium"
-    """Where ``time-to-solve`` looks whether the return is reached: on the 100 fixed tasks of ``gymnasium``, or, several
-    times quicker, on 48 episodes of ``envpool``."""
 
     def __post_init__(self) -> None:
         if self.objective not in OBJECTIVES:
@@ -74,20 +65,12 @@ class Search:
 
     def measurement(self) -> Measurement:
         """Return how a trial's trainings are watched."""
-        solving = self.objective == "time-to-solve"
-        return Measurement(
-            env_id=self.env_id,
-            targets=(self.target,) if solving else (),
-            until_solved=solving,
-            budget=self.budget,
-            steps_limit=self.steps_limit,
-            evaluate_on=self.evaluate_on,
-            curve_points=0,
-            final_episodes=0 if solving else 100,
-            # Not the tasks of a benchmark's final report, on which nothing may be selected.
-            final_first_seed=1_000_000,
-            zoo_evaluations=False,
-        )
+        # Not the tasks of a benchmark's final report, on which nothing may be selected.
+        shared: dict[str, Any] = {"curve_points": 0, "zoo_evaluations": False, "final_first_seed": 1_000_000}
+        shared |= {"budget": self.budget, "steps_limit": self.steps_limit, "evaluate_on": self.evaluate_on}
+        if self.objective == "return":
+            return Measurement(self.env_id, (), final_episodes=100, **shared)
+        return Measurement(self.env_id, (self.target,), until_solved=True, final_episodes=0, **shared)
 
     def score(self, training: Mapping[str, Any]) -> float:
         """Return what one training is worth."""
@@ -98,9 +81,7 @@ class Search:
 
     def value(self, scores: list[float]) -> float:
         """Return what a trial is worth, from its trainings' scores."""
-        if self.objective == "return":
-            return fmean(scores)
-        return math.exp(fmean(math.log(score) for score in scores))
+        return fmean(scores) if self.objective == "return" else geometric_mean(scores)
 
     def ranked(self, study: optuna.Study) -> list[FrozenTrial]:
         """Return the study's complete trials, best first."""
@@ -118,19 +99,14 @@ class Search:
 
     def search_space(self) -> SearchSpace:
         """Return the space."""
-        if self.space is None:
-            # Not read_space: this package may have a space of its own by now, and the study began without.
-            return ZooSpace(self.algo, _n_actions(self.env_id), int(self.entry.get("n_envs", 1)))
-        return YamlSpace.parse(self.space)
+        if self.space is not None:
+            return YamlSpace.parse(self.space)
+        # Not read_space: this package may have a space of its own by now, and the study began without.
+        return ZooSpace(self.algo, *_sizes(self.env_id, self.entry))
 
 
 def make_search(
-    algo: str,
-    env_id: str,
-    *,
-    config: str | Path | None = None,
-    space: str | Path | None = None,
-    **rest: Any,
+    algo: str, env_id: str, *, config: str | Path | None = None, space: str | Path | None = None, **rest: Any
 ) -> Search:
     """Return a search, with its files read and every range's ends tried.
 
@@ -147,20 +123,20 @@ def make_search(
     if algo not in ALGOS:
         raise ValueError(f"algorithm {algo!r} is unknown, choose one of {', '.join(sorted(ALGOS))}")
     entry = entries.read_entry(entries.default_config(algo) if config is None else config, env_id)
-    found = read_space(space, algo, _n_actions(env_id), int(entry.get("n_envs", 1)))
-    content = None
-    if isinstance(found, YamlSpace):
-        content = found.content
-        with gym.make(env_id) as env:
-            for changes in found.extremes():
-                changed = Recipe("x", base=entry, changes=changes).entry(env_id)
-                checks.check(changed, ALGOS[algo])
-                policy = checks.policy_class(changed["policy"], ALGOS[algo])
-                checks.build_policy(changed, policy, env.observation_space, env.action_space)
-    return Search(algo, env_id, entry, content, **rest)
+    found = read_space(space, algo, *_sizes(env_id, entry))
+    if isinstance(found, ZooSpace):
+        return Search(algo, env_id, entry, None, **rest)
+    with gym.make(env_id) as env:
+        for changes in found.extremes():
+            changed = Recipe("x", base=entry, changes=changes).entry(env_id)
+            checks.check(changed, ALGOS[algo])
+            policy = checks.policy_class(changed["policy"], ALGOS[algo])
+            checks.build_policy(changed, policy, env.observation_space, env.action_space)
+    return Search(algo, env_id, entry, found.content, **rest)
 
 
-def _n_actions(env_id: str) -> int:
+def _sizes(env_id: str, entry: Mapping[str, Any]) -> tuple[int, int]:
+    """Return how many action dimensions and training environments there are."""
     with gym.make(env_id) as env:
         shape = env.action_space.shape
-    return shape[0] if shape else 1
+    return shape[0] if shape else 1, int(entry.get("n_envs", 1))

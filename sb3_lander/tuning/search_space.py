@@ -1,34 +1,17 @@
 """What a study may vary: plain YAML, or the RL Zoo's own ranges, and Optuna's suggestions from either."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 import optuna
 
 from sb3_lander.runs.entries import default_space, merge_policy_kwargs, read_yaml
 from sb3_lander.tuning.parameter import Parameter
 
-__all__ = ["SearchSpace", "YamlSpace", "ZooSpace", "plain", "read_space"]
 
-
-class SearchSpace(Protocol):
-    """What a study may vary."""
-
-    def suggest(self, trial: optuna.trial.BaseTrial) -> dict[str, Any]:
-        """Return one choice, as changes to an entry of the hyperparameter files.
-
-        :param trial: Optuna's trial, or an ``optuna.trial.FixedTrial`` to translate parameters that are known.
-        """
-        ...
-
-    def locate(self, entry: Mapping[str, Any]) -> dict[str, Any]:
-        """Return Optuna's parameters that give an entry's own values, as far as the space has them."""
-        ...
-
-
+@dataclass(frozen=True)
 class YamlSpace:
     """A space read from YAML, a mapping of hyperparameters to ranges or choices.
 
@@ -45,16 +28,14 @@ class YamlSpace:
     :param content: What they were read from.
     """
 
-    def __init__(self, parameters: Mapping[str, Parameter], content: Mapping[str, Any]) -> None:
-        self.parameters = dict(parameters)
-        self.content = content
+    parameters: Mapping[str, Parameter]
+    content: Mapping[str, Any]
 
     @classmethod
-    def read(cls, path: str | Path) -> YamlSpace:
-        """Read a file.
+    def read(cls, path: str | Path) -> "YamlSpace":
+        """Read a file, as :meth:`parse`; its name is in the message of an error.
 
         :raises FileNotFoundError: If there is none.
-        :raises ValueError: If it is no such mapping, or empty; the message names the file and the parameter.
         """
         content = read_yaml(path, "search space")
         try:
@@ -63,7 +44,7 @@ class YamlSpace:
             raise ValueError(f"{path}: {error}") from error
 
     @classmethod
-    def parse(cls, content: Any) -> YamlSpace:
+    def parse(cls, content: Any) -> "YamlSpace":
         """Read a space from what YAML gave.
 
         :raises ValueError: If it is no such mapping, or empty; the message names the parameter.
@@ -76,7 +57,10 @@ class YamlSpace:
         return cls(parameters, content)
 
     def suggest(self, trial: optuna.trial.BaseTrial) -> dict[str, Any]:
-        """Return one choice, as changes to an entry."""
+        """Return one choice, as changes to an entry.
+
+        :param trial: Optuna's trial, or an ``optuna.trial.FixedTrial`` to translate parameters that are known.
+        """
         chosen: dict[str, Any] = {}
         changes: dict[str, Any] = {}
         for name, parameter in self.parameters.items():
@@ -91,9 +75,8 @@ class YamlSpace:
         for name, parameter in self.parameters.items():
             outer, _, inner = name.partition(".")
             found = entry.get(outer, {}) if inner else entry
-            key = inner or outer
-            if parameter.applies(chosen) and isinstance(found, Mapping) and key in found:
-                raw = parameter.raw(found[key])
+            if parameter.applies(chosen) and isinstance(found, Mapping) and (inner or outer) in found:
+                raw = parameter.raw(found[inner or outer])
                 if raw is not None:
                     chosen[name] = raw
         return chosen
@@ -101,18 +84,16 @@ class YamlSpace:
     def extremes(self) -> Iterator[dict[str, Any]]:
         """Yield changes to an entry with one parameter at an end of its range, so that each can be checked."""
         for name, parameter in self.parameters.items():
-            for value in parameter.extremes():
-                changes: dict[str, Any] = {}
-                _put(changes, name, value)
-                yield changes
+            yield from (_put({}, name, value) for value in parameter.extremes())
 
 
-def _put(changes: dict[str, Any], name: str, value: Any) -> None:
+def _put(changes: dict[str, Any], name: str, value: Any) -> dict[str, Any]:
     outer, _, inner = name.partition(".")
     if inner:
         changes.setdefault(outer, {})[inner] = value
     else:
         changes[outer] = value
+    return changes
 
 
 class ZooSpace:
@@ -128,9 +109,7 @@ class ZooSpace:
         from rl_zoo3.hyperparams_opt import HYPERPARAMS_SAMPLER
 
         if algo not in HYPERPARAMS_SAMPLER:
-            raise ValueError(
-                f"neither we nor the Zoo have a search space for {algo}: write one, and give it with --space"
-            )
+            raise ValueError(f"neither we nor the Zoo have a search space for {algo}: write one, give it with --space")
         self._sample: Callable[..., dict[str, Any]] = HYPERPARAMS_SAMPLER[algo]
         self._arguments = (n_actions, n_envs, {"using_her_replay_buffer": False, "her_kwargs": {}})
 
@@ -141,6 +120,9 @@ class ZooSpace:
     def locate(self, entry: Mapping[str, Any]) -> dict[str, Any]:
         """Return nothing: what the Zoo's parameters stand for is known to its own functions alone."""
         return {}
+
+
+SearchSpace = YamlSpace | ZooSpace  # what a study may vary
 
 
 def read_space(path: str | Path | None, algo: str, n_actions: int, n_envs: int) -> SearchSpace:

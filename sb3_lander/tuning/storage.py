@@ -1,7 +1,5 @@
 """Where a study lives: a journal file, or a database; and that one command at a time writes to it."""
 
-from __future__ import annotations
-
 import contextlib
 import os
 import socket
@@ -19,16 +17,9 @@ from optuna.exceptions import StorageInternalError
 from optuna.storages import BaseStorage, JournalStorage, RDBStorage
 from optuna.storages.journal import JournalFileBackend
 
-__all__ = ["hold", "open_storage", "patiently", "sign"]
-
 _JOURNAL = "sb3_lander.log"
-"""The journal of the working folder."""
-
-_PATIENCE = 600.0
-"""Seconds for which a search waits for a database that does not answer."""
-
-_HELD_BY = "held by"
-"""The study's user attribute that says who writes to it, or was the last."""
+_PATIENCE = 600.0  # seconds for which a search waits for a database that does not answer
+_HELD_BY = "held by"  # the study's user attribute that says who writes to it, or was the last
 
 Result = TypeVar("Result")
 
@@ -56,13 +47,9 @@ def open_storage(url: str | None = None) -> BaseStorage:
             options["connect_args"] = {"connect_timeout": 10, "keepalives_idle": 30, "application_name": _myself()}
         return RDBStorage(parsed.render_as_string(hide_password=False), engine_kwargs=options)
     except ImportError as error:
-        raise ImportError(
-            f'--storage: {error} (for PostgreSQL: pip install "sb3-lander[postgres]")'.replace("\n", " ")
-        ) from error
+        raise ImportError(f'--storage: {error} (for PostgreSQL: pip install "sb3-lander[postgres]")') from error
     except sqlalchemy.exc.ArgumentError as error:
-        raise ValueError(
-            f"--storage {url!r}: give a journal file's path, or postgresql://user@host/database"
-        ) from error
+        raise ValueError(f"--storage {url!r}: give a journal file's path, or postgresql://user@host/db") from error
     except (sqlalchemy.exc.SQLAlchemyError, StorageInternalError) as error:
         cause = error.__cause__ if isinstance(error, StorageInternalError) else error
         reason = str(getattr(cause, "orig", None) or cause).strip().splitlines()[0]
@@ -72,11 +59,11 @@ def open_storage(url: str | None = None) -> BaseStorage:
 def _open_journal(path: Path) -> BaseStorage:
     if not path.absolute().parent.is_dir():
         raise FileNotFoundError(f"no folder {path.parent} for the journal {path.name}")
-    # Optuna's own locks are files that a killed command leaves behind; the next one then waits for 30 seconds.
-    lock: Any = filelock.FileLock(f"{path}.lock")
     try:
+        # Optuna's own locks are files that a killed command leaves behind; the next one then waits for 30 seconds.
+        lock: Any = filelock.FileLock(f"{path}.lock")
         return JournalStorage(JournalFileBackend(str(path), lock_obj=lock))
-    except (ValueError, UnicodeDecodeError, KeyError, TypeError) as error:
+    except (ValueError, KeyError, TypeError) as error:
         raise ValueError(f"{path} is not a journal of Optuna: {error}") from error
 
 
@@ -105,24 +92,17 @@ class _HeldError(StorageInternalError):
     """Another command has the study's advisory lock."""
 
 
-@contextlib.contextmanager
-def _lock(storage: BaseStorage, url: str | None, name: str) -> Iterator[None]:
-    file: Path | None = None
+def _lock(storage: BaseStorage, url: str | None, name: str) -> contextlib.AbstractContextManager[Any]:
+    file = url or _JOURNAL
     if isinstance(storage, RDBStorage):
         if storage.engine.name == "postgresql":
-            with _advisory_lock(storage.engine, name):
-                yield
-            return
+            return _advisory_lock(storage.engine, name)
         if storage.engine.name == "sqlite" and storage.engine.url.database != ":memory:":
-            file = Path(str(storage.engine.url.database))
-    elif url is None or "://" not in url:
-        file = Path(url or _JOURNAL)
-    if file is None:
+            file = str(storage.engine.url.database)
+    if "://" in file:
         print(f"note: nothing keeps two commands from one study in {url}: see to it", file=sys.stderr)
-        yield
-        return
-    with filelock.FileLock(f"{file}.{quote(name, safe='')}.lock", timeout=0):
-        yield
+        return contextlib.nullcontext()
+    return filelock.FileLock(f"{file}.{quote(name, safe='')}.lock", timeout=0)
 
 
 @contextlib.contextmanager

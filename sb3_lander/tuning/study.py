@@ -1,13 +1,13 @@
 """A study: what it searches, how it chooses, and how far it is."""
 
-from __future__ import annotations
-
 import contextlib
 import json
 import warnings
 import zlib
+from collections import Counter
 from collections.abc import Callable, Iterator
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
+from typing import NamedTuple
 
 import numpy as np
 import optuna
@@ -15,8 +15,6 @@ from optuna.storages import BaseStorage
 from optuna.trial import FrozenTrial, TrialState
 
 from sb3_lander.tuning.search import OBJECTIVES, Search
-
-__all__ = ["ERROR", "PRUNERS", "SAMPLERS", "Progress", "open_study", "quiet", "trial_seeds"]
 
 SAMPLERS: dict[str, Callable[[int], optuna.samplers.BaseSampler]] = {
     # Running trials count as bad ones, so that workers do not all try the same.
@@ -34,15 +32,12 @@ PRUNERS: dict[str, Callable[[], optuna.pruners.BasePruner]] = {
 """Optuna's pruners by name; they judge a trial by the mean over the seeds that it has trained so far."""
 
 _SEARCH = "sb3_lander"
+# The user attribute of a trial that failed. Earlier versions failed those of lost workers too, and repeated them.
 ERROR = "error"
-"""The user attribute of a trial that failed. Earlier versions failed those of lost workers too, and repeated them."""
 
 
 def trial_seeds(study_name: str, number: int, count: int) -> list[int]:
-    """Return a trial's training seeds, which follow from the study's name and the trial's number.
-
-    They lie above 1,000,000, far from the seeds that benchmarks use.
-    """
+    """Return a trial's training seeds, all above 1,000,000: far from those that benchmarks use."""
     sequence = np.random.SeedSequence([zlib.crc32(study_name.encode()), number])
     return [1_000_000 + int(word) % 2**30 for word in sequence.generate_state(count)]
 
@@ -61,10 +56,10 @@ def open_study(storage: BaseStorage, name: str, search: Search | None = None) ->
     :return: The study, and what it searches.
     :raises ValueError: If there is no such study, it is not one of ours, or it searches something else.
     """
-    known = optuna.study.get_all_study_names(storage)
-    if search is None and name not in known:
-        raise ValueError(f"there is no study {name!r}; there are: {', '.join(known) or 'none'}")
     if search is None:
+        known = optuna.study.get_all_study_names(storage)
+        if name not in known:
+            raise ValueError(f"there is no study {name!r}; there are: {', '.join(known) or 'none'}")
         study = optuna.load_study(study_name=name, storage=storage)
     else:
         direction = OBJECTIVES[search.objective]
@@ -75,43 +70,42 @@ def open_study(storage: BaseStorage, name: str, search: Search | None = None) ->
     if _SEARCH not in study.user_attrs:
         raise ValueError(f"study {name!r} was not made by `sb3_lander tune`: choose another --study")
     found = Search(**study.user_attrs[_SEARCH])
-    # As the storage gives it back.
-    wanted = {} if search is None else json.loads(json.dumps(asdict(search)))
-    differing = [
-        f"{key} {getattr(found, key)!r:.60}, not {value!r:.60}"
-        for key, value in wanted.items()
-        if value != getattr(found, key)
-    ]
+    wanted = {} if search is None else json.loads(json.dumps(asdict(search)))  # as the storage gives it back
+    both = [(key, getattr(found, key), value) for key, value in wanted.items()]
+    differing = [f"{key} {theirs!r:.60}, not {ours!r:.60}" for key, theirs, ours in both if theirs != ours]
     if differing:
         raise ValueError(f"study {name!r} is another search: its {'; its '.join(differing)}: choose another --study")
     return study, found
 
 
-@dataclass(frozen=True)
-class Progress:
-    """How far a study is."""
+def counts(study: optuna.Study) -> str:
+    """Return how many trials are in which state, in words."""
+    states = Counter(trial.state.name.lower() for trial in study.get_trials(deepcopy=False))
+    return ", ".join(f"{number} {state}" for state, number in states.items()) or "no trials"
+
+
+class Progress(NamedTuple):
+    """How far a study is.
+
+    :param complete: Trials that were trained to the end.
+    :param pruned: Trials that were given up early, by the pruner or because their hyperparameters do not work.
+    :param failed: Trials that ended by an error, which is in their user attributes.
+    :param running: Trials under way.
+    """
 
     complete: int
-    """Trials that were trained to the end."""
-
     pruned: int
-    """Trials that were given up early, by the pruner or because their hyperparameters do not work."""
-
     failed: int
-    """Trials that ended by an error, which is in their user attributes."""
-
     running: int
-    """Trials under way."""
 
     @property
     def total(self) -> int:
         """Trials that were begun."""
-        return self.complete + self.pruned + self.failed + self.running
+        return sum(self)
 
     @classmethod
-    def of(cls, trials: list[FrozenTrial]) -> Progress:
+    def of(cls, trials: list[FrozenTrial]) -> "Progress":
         """Count the trials of a study."""
-        states = [trial.state for trial in trials]
-        failed = sum(trial.state is TrialState.FAIL and ERROR in trial.user_attrs for trial in trials)
-        complete, pruned = states.count(TrialState.COMPLETE), states.count(TrialState.PRUNED)
-        return cls(complete, pruned, failed, states.count(TrialState.RUNNING))
+        states = Counter(t.state for t in trials if t.state is not TrialState.FAIL or ERROR in t.user_attrs)
+        shown = (TrialState.COMPLETE, TrialState.PRUNED, TrialState.FAIL, TrialState.RUNNING)
+        return cls(*(states[state] for state in shown))

@@ -1,7 +1,5 @@
 """A search for hyperparameters: trials of several seeds each, asked for and told by one command."""
 
-from __future__ import annotations
-
 import contextlib
 import sys
 import time
@@ -20,28 +18,17 @@ from sb3_lander.parallel import ProcessExecutor, run
 from sb3_lander.parallel.cluster import ClusterError
 from sb3_lander.tuning.search import Search
 from sb3_lander.tuning.storage import hold, open_storage, patiently, sign
-from sb3_lander.tuning.study import ERROR, PRUNERS, SAMPLERS, Progress, open_study, quiet, trial_seeds
-
-__all__ = ["tune"]
+from sb3_lander.tuning.study import ERROR, PRUNERS, SAMPLERS, Progress, counts, open_study, quiet, trial_seeds
 
 
 class _Trials:
-    """The trials of a study that are under way. What it notes is whole, and right if noted twice, at any moment.
-
-    :param study: The study, which nobody else writes to.
-    :param search: What it searches.
-    :param sampler: One of :data:`SAMPLERS`.
-    :param may_begin: Tells whether another trial may be begun, from those so far.
-    """
+    """A study's trials under way, which nobody else writes to. What it notes is right if noted twice, at any moment."""
 
     def __init__(
         self, study: optuna.Study, search: Search, sampler: str, may_begin: Callable[[list[FrozenTrial]], bool]
     ) -> None:
-        self._study = study
-        self._search = search
+        self._study, self._search, self._sampler, self._may_begin = study, search, sampler, may_begin
         self._space = search.search_space()
-        self._sampler = sampler
-        self._may_begin = may_begin
         self._measurement = search.measurement()
         self._open: dict[int, tuple[optuna.Trial, Recipe]] = {}
         self._due: deque[int] = deque()
@@ -54,8 +41,7 @@ class _Trials:
             if self._due:
                 number = self._due.popleft()
                 trial, recipe = self._open[number]
-                attributes = trial.user_attrs
-                yield number, recipe, attributes["seeds"][len(attributes.get("scores", []))], self._measurement
+                yield number, recipe, trial.user_attrs["seeds"][len(_scores(trial))], self._measurement
             elif self._open:
                 yield None
             else:
@@ -85,26 +71,25 @@ class _Trials:
     def note(self, number: int, training: dict[str, Any]) -> None:
         """Note what a trial's training came to."""
         trial, _ = self._open[number]
-        scores = trial.user_attrs.get("scores", [])
         if "fault" in training:
-            patiently(trial.set_user_attr, "fault", training["fault"])
-            patiently(self._end, trial, None, TrialState.PRUNED)
+            self._give_up(trial, "fault", training["fault"], TrialState.PRUNED)
         else:
-            patiently(trial.set_user_attr, "scores", [*scores, self._search.score(training)])
+            patiently(trial.set_user_attr, "scores", [*_scores(trial), self._search.score(training)])
             patiently(self._go_on, trial)
 
     def fail(self, number: int, error: Exception) -> None:
         """Give a trial up that cannot be trained."""
-        trial, _ = self._open[number]
-        patiently(trial.set_user_attr, ERROR, f"{type(error).__name__}: {error}"[:500])
-        patiently(self._end, trial, None, TrialState.FAIL)
+        self._give_up(self._open[number][0], ERROR, f"{type(error).__name__}: {error}"[:500], TrialState.FAIL)
+
+    def _give_up(self, trial: optuna.Trial, attribute: str, reason: str, state: TrialState) -> None:
+        patiently(trial.set_user_attr, attribute, reason)
+        patiently(self._end, trial, None, state)
 
     def _go_on(self, trial: optuna.Trial) -> None:
         """Report the scores so far, and end the trial or let its next seed be trained."""
-        scores = trial.user_attrs.get("scores", [])
+        scores = _scores(trial)
         if scores:
-            known = self._study.get_trials(deepcopy=False)[trial.number].intermediate_values
-            if len(scores) - 1 not in known:
+            if len(scores) - 1 not in self._study.get_trials(deepcopy=False)[trial.number].intermediate_values:
                 trial.report(self._search.value(scores), len(scores) - 1)
             if len(scores) == self._search.seeds:
                 return self._end(trial, self._search.value(scores), TrialState.COMPLETE)
@@ -116,6 +101,10 @@ class _Trials:
     def _end(self, trial: optuna.Trial, value: float | None, state: TrialState) -> None:
         self._study.tell(trial, value, state=state, skip_if_finished=True)
         self._open.pop(trial.number, None)
+
+
+def _scores(trial: optuna.Trial) -> list[float]:
+    return list(trial.user_attrs.get("scores", []))
 
 
 def tune(
@@ -191,6 +180,4 @@ def tune(
 def _show(bar: Any, study: optuna.Study, search: Search) -> None:
     now, ranked = Progress.of(study.get_trials(deepcopy=False)), search.ranked(study)
     bar.n = now.total - now.running
-    counts = {"running": now.running, "pruned": now.pruned, "failed": now.failed}
-    shown = [f"{count} {name}" for name, count in counts.items() if count]
-    bar.set_postfix_str(", ".join([*shown, f"best {ranked[0].value:.2f}"] if ranked else shown))
+    bar.set_postfix_str(counts(study) + (f", best {ranked[0].value:.2f}" if ranked else ""))

@@ -3,8 +3,6 @@
 By hand, since what is valid is what the algorithm's constructor and the RL Zoo take, which no schema library reads.
 """
 
-from __future__ import annotations
-
 import difflib
 import inspect
 import math
@@ -13,25 +11,26 @@ import typing
 from collections.abc import Mapping
 from typing import Any
 
-from gymnasium import spaces
+import gymnasium as gym
 from stable_baselines3.common.base_class import BaseAlgorithm
 
-__all__ = ["build_policy", "check", "policy_class"]
-
-_ZOO_KEYS = {"n_timesteps", "n_envs", "policy", "policy_kwargs", "normalize", "frame_stack", "env_kwargs"} | {
-    "env_wrapper",
-    "vec_env_wrapper",
-    "monitor_kwargs",
-    "callback",
-}
-"""What the RL Zoo itself takes out of an entry, whatever the algorithm."""
-
+# What the RL Zoo itself takes out of an entry, whatever the algorithm.
+_ZOO_KEYS = {"n_timesteps", "n_envs", "policy", "policy_kwargs", "normalize", "frame_stack", "env_kwargs"}
+_ZOO_KEYS |= {"env_wrapper", "vec_env_wrapper", "monitor_kwargs", "callback"}
 _FROM_THE_ZOO = {"self", "env", "seed", "device", "verbose", "tensorboard_log", "_init_setup_model", "kwargs"}
 _SCHEDULES = ("learning_rate", "clip_range", "clip_range_vf", "delta_std")
 _COUNTS = {"n_timesteps", "n_envs", "n_steps", "batch_size", "n_epochs", "buffer_size", "n_delta", "frame_stack"}
 _FRACTIONS = ("gamma", "gae_lambda", "tau")
-_MAPPING_OR_TEXT = ("policy_kwargs", "monitor_kwargs", "normalize", "replay_buffer_kwargs")
-_MAY_BE_NONE = ("policy_kwargs", "replay_buffer_kwargs")
+# The types of the keys that the algorithm's constructor does not tell, and how to say so.
+_TYPES: dict[str, tuple[Any, str]] = {
+    **dict.fromkeys(("n_envs", "frame_stack"), (int, "a whole number")),
+    "env_kwargs": (Mapping, "a mapping"),
+    **dict.fromkeys(("policy_kwargs", "replay_buffer_kwargs"), (Mapping | str | None, "a mapping")),
+    "monitor_kwargs": (Mapping | str, "a mapping"),
+    "normalize": (bool | Mapping | str, "true, false or a mapping"),
+    "policy": (str, "the name of a policy, or its dotted path"),
+}
+_WORDS = {int: "a whole number", float: "a number", bool: "true or false", str: "a string", types.NoneType: "null"}
 
 
 def check(entry: Mapping[str, Any], algo_class: type[BaseAlgorithm]) -> None:
@@ -42,7 +41,9 @@ def check(entry: Mapping[str, Any], algo_class: type[BaseAlgorithm]) -> None:
     :raises ValueError: On an unknown key, a wrong type, or a number out of range; the message names the key,
         the value, and what would be valid.
     """
-    hints = _constructor_hints(algo_class)
+    # Not typing.get_type_hints: some of the annotations name what SB3 imports for the type checker only.
+    parameters = inspect.signature(algo_class.__init__).parameters
+    hints = {name: parameter.annotation for name, parameter in parameters.items() if name not in _FROM_THE_ZOO}
     allowed = _ZOO_KEYS | set(hints) | ({"noise_type", "noise_std"} if "action_noise" in hints else set())
     for key, value in entry.items():
         if key not in allowed:
@@ -56,12 +57,6 @@ def check(entry: Mapping[str, Any], algo_class: type[BaseAlgorithm]) -> None:
             raise ValueError(f"the hyperparameters lack {key!r}")
 
 
-def _constructor_hints(algo_class: type[BaseAlgorithm]) -> dict[str, Any]:
-    # Not typing.get_type_hints: some of the annotations name what SB3 imports for the type checker only.
-    parameters = inspect.signature(algo_class.__init__).parameters
-    return {name: parameter.annotation for name, parameter in parameters.items() if name not in _FROM_THE_ZOO}
-
-
 def _check_value(key: str, value: Any, hint: Any) -> None:
     def refuse(valid: str) -> typing.NoReturn:
         note = ""
@@ -70,8 +65,7 @@ def _check_value(key: str, value: Any, hint: Any) -> None:
         raise ValueError(f"{key}: {value!r} is not valid, it must be {valid}{note}")
 
     number = isinstance(value, (int, float)) and not isinstance(value, bool)
-    if value is None and key in _MAY_BE_NONE:
-        return
+    hint, words = _TYPES.get(key, (hint, ""))
     if key in _SCHEDULES:
         kind, _, start = value.partition("_") if isinstance(value, str) else ("", "", "")
         if not (number or (kind in ("lin", "linear") and _is_number(start))):
@@ -79,20 +73,8 @@ def _check_value(key: str, value: Any, hint: Any) -> None:
     elif key == "n_timesteps":
         if not number or not math.isfinite(value) or int(value) != value:
             refuse("a whole number of steps")
-    elif key in ("n_envs", "frame_stack"):
-        if not isinstance(value, int) or isinstance(value, bool):
-            refuse("a whole number")
-    elif key == "env_kwargs":
-        if not isinstance(value, Mapping):
-            refuse("a mapping")
-    elif key in _MAPPING_OR_TEXT:
-        if not isinstance(value, (Mapping, str)) and not (key == "normalize" and isinstance(value, bool)):
-            refuse("true, false or a mapping" if key == "normalize" else "a mapping")
-    elif key == "policy":
-        if not isinstance(value, str):
-            refuse("the name of a policy, or its dotted path")
     elif not _matches(value, hint):
-        refuse(_describe(hint))
+        refuse(words or " or ".join(_WORDS.get(option, str(option)) for option in _options(hint)))
     if number and key in _COUNTS and value < 1:
         refuse("at least 1")
     if number and key in _FRACTIONS and not 0 <= value <= 1:
@@ -106,33 +88,20 @@ def _is_number(text: str) -> bool:
         return False
 
 
+def _options(hint: Any) -> tuple[Any, ...]:
+    return typing.get_args(hint) if typing.get_origin(hint) in (typing.Union, types.UnionType) else (hint,)
+
+
 def _matches(value: Any, hint: Any) -> bool:
-    """Tell whether a YAML value suits a type hint; only plain values and their unions are judged."""
-    if typing.get_origin(hint) in (typing.Union, types.UnionType):
-        return any(_matches(value, option) for option in typing.get_args(hint))
-    if hint is bool:
-        return isinstance(value, bool)
+    """Tell whether a YAML value suits a type hint; only plain values, mappings and their unions are judged."""
+    options = _options(hint)
+    if len(options) > 1:
+        return any(_matches(value, option) for option in options)
     if hint in (int, float):
         return isinstance(value, (int, hint)) and not isinstance(value, bool)
-    if hint is str:
-        return isinstance(value, str)
-    if hint in (None, types.NoneType):
-        return value is None
-    if typing.get_origin(hint) is tuple:
-        return isinstance(value, (list, tuple))
-    return True
-
-
-def _describe(hint: Any) -> str:
-    options = typing.get_args(hint) if typing.get_origin(hint) in (typing.Union, types.UnionType) else (hint,)
-    names = {
-        int: "a whole number",
-        float: "a number",
-        bool: "true or false",
-        str: "a string",
-        types.NoneType: "null",
-    }
-    return " or ".join(names.get(option, str(option)) for option in options)
+    if hint in (bool, str, Mapping, types.NoneType):
+        return isinstance(value, hint)
+    return typing.get_origin(hint) is not tuple or isinstance(value, (list, tuple))
 
 
 def policy_class(name: str, algo_class: type[BaseAlgorithm]) -> type:
@@ -153,10 +122,7 @@ def policy_class(name: str, algo_class: type[BaseAlgorithm]) -> type:
 
 
 def build_policy(
-    entry: Mapping[str, Any],
-    policy_class: type,
-    observation_space: spaces.Space[Any],
-    action_space: spaces.Space[Any],
+    entry: Mapping[str, Any], policy_class: Any, observation_space: gym.Space[Any], action_space: gym.Space[Any]
 ) -> None:
     """Construct the entry's policy once and drop it, so that wrong ``policy_kwargs`` show before the run.
 
@@ -166,7 +132,7 @@ def build_policy(
     """
     import torch
 
-    parameters = inspect.signature(policy_class.__init__).parameters  # type: ignore[misc] # the class is only known at run time
+    parameters = inspect.signature(policy_class.__init__).parameters
     arguments: dict[str, Any] = {"lr_schedule": lambda _: 1e-3, "use_sde": bool(entry.get("use_sde", False))}
     arguments = {name: value for name, value in arguments.items() if name in parameters}
     policy_kwargs = dict(entry.get("policy_kwargs") or {})

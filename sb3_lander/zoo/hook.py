@@ -1,23 +1,14 @@
 """The hook into the RL Zoo: its commands use this package's hyperparameters for this package's ids.
 
-``rl_zoo3.import_envs`` imports a module named ``custom_envs``; ours calls :func:`register`. From then on the
-Zoo's ``ExperimentManager(...)`` yields a :class:`~sb3_lander.zoo.manager.LanderExperimentManager` for our
-environment ids, and what it always was for every other one.
+``rl_zoo3.import_envs`` imports a module named ``custom_envs``; ours calls :func:`register`. From then on the Zoo's
+``ExperimentManager(...)`` yields a :class:`~sb3_lander.zoo.manager.LanderExperimentManager` for our environment ids.
 """
 
-from __future__ import annotations
-
 import importlib
-import sys
 from types import ModuleType
 from typing import Any
 
 from sb3_lander.envs.registration import ENV_IDS, register_envs, use_dummy_display_if_headless
-from sb3_lander.runs.entries import default_config
-
-__all__ = ["default_config", "register"]
-
-_EXP_MANAGER = "rl_zoo3.exp_manager"
 
 
 def register() -> None:
@@ -27,9 +18,7 @@ def register() -> None:
     """
     register_envs()
     use_dummy_display_if_headless()
-    module = sys.modules.get(_EXP_MANAGER)
-    if module is None:
-        module = importlib.import_module(_EXP_MANAGER)
+    module = importlib.import_module("rl_zoo3.exp_manager")
     if "ExperimentManager" in vars(module):
         _install(vars(module)["ExperimentManager"])
     elif not isinstance(module, _UnfinishedModule):
@@ -39,28 +28,23 @@ def register() -> None:
 class _UnfinishedModule(ModuleType):
     """The class of ``rl_zoo3.exp_manager`` from the moment it imports ``custom_envs`` until its first use.
 
-    ``record_video`` and user code import ``rl_zoo3.exp_manager`` before anything else, so our hook runs while
-    that module has not defined ``ExperimentManager`` yet. A property of the module's type is looked up before
-    the module's own names: it installs the hook when somebody first asks for the class, and then goes away.
+    ``record_video`` and user code import ``rl_zoo3.exp_manager`` before anything else, so our hook runs while that
+    module has not defined ``ExperimentManager`` yet. A property of the module's type is looked up before the module's
+    own names: it installs the hook when somebody first asks for the class, and then goes away.
     """
 
     @property
-    def ExperimentManager(self) -> type:  # noqa: N802 - the Zoo's name
+    def ExperimentManager(self) -> Any:  # noqa: N802 - the Zoo's name
         if "ExperimentManager" not in vars(self):
             raise AttributeError(f"module {self.__name__!r} has no attribute 'ExperimentManager' yet")
         self.__class__ = ModuleType  # type: ignore[assignment] # a module may change its class; mypy models no such change
-        _install(vars(self)["ExperimentManager"])
-        manager: type = vars(self)["ExperimentManager"]
-        return manager
+        return _install(vars(self)["ExperimentManager"])
 
 
-def _install(manager: Any) -> None:
-    """Make ``manager(...)`` construct our subclass for our ids.
-
-    The class is changed in place because ``train`` may already have bound its name (``--gym-packages``).
-    """
+def _install(manager: Any) -> Any:
+    """Let it construct our subclass for our ids; changed in place, as ``train --gym-packages`` has bound its name."""
     if "__new__" in vars(manager):
-        return
+        return manager
 
     def new(cls: type, args: Any = None, algo: str = "", env_id: str = "", *rest: Any, **kwargs: Any) -> Any:
         if cls is manager and env_id in ENV_IDS:
@@ -70,3 +54,4 @@ def _install(manager: Any) -> None:
         return object.__new__(cls)
 
     manager.__new__ = new
+    return manager

@@ -1,7 +1,5 @@
 """The RL Zoo's experiment manager for this package's environment ids."""
 
-from __future__ import annotations
-
 import copy
 import inspect
 import math
@@ -32,24 +30,15 @@ from sb3_lander.runs.files import write_whole
 from sb3_lander.runs.saving import save_model, save_vecnormalize
 from sb3_lander.zoo import checks
 
-__all__ = ["LanderExperimentManager"]
-
 
 class LanderExperimentManager(ExperimentManager):
     """The Zoo's ``ExperimentManager`` with this package's files, which finds mistakes before they cost a run.
 
-    It differs from its base in seven ways. Without ``--conf-file`` it reads this package's YAML. It checks an
-    entry before anything is written. A tuning trial keeps the entry's other ``policy_kwargs``, in the search
-    and in ``--trial-id``. EnvPool is told which environments are for training. Every model is saved whole, see
-    :mod:`sb3_lander.runs.saving`. The episodes of an evaluation are played side by side, unless ``--n-eval-envs`` says
-    otherwise. And torch runs on one thread unless ``--num-threads`` says otherwise, because these networks are too
-    small to share between threads.
-
-    :param args: The parsed command line, which the Zoo saves with the run.
-    :param algo: The Zoo's name of the algorithm.
-    :param env_id: One of :data:`sb3_lander.envs.ENV_IDS`.
-    :param rest: As ``ExperimentManager``.
-    :param kwargs: As ``ExperimentManager``.
+    Without ``--conf-file`` it reads this package's YAML. It checks an entry before anything is written. A tuning trial
+    keeps the entry's other ``policy_kwargs``, in the search and in ``--trial-id``. EnvPool is told which environments
+    are for training. Every model is saved whole, see :mod:`sb3_lander.runs.saving`. The episodes of an evaluation are
+    played side by side, unless ``--n-eval-envs`` says otherwise. And torch runs on one thread, since these networks are
+    too small to share, unless ``--num-threads`` says otherwise. The parameters are those of ``ExperimentManager``.
     """
 
     def __init__(self, args: Any, algo: str, env_id: str, *rest: Any, **kwargs: Any) -> None:
@@ -135,11 +124,11 @@ class LanderExperimentManager(ExperimentManager):
 
     def _preprocess_hyperparams(self, hyperparams: dict[str, Any]) -> Any:
         wrappers = entries.vec_env_wrappers(hyperparams)
-        if any(name in entries.PREFER_ENVPOOL for name, _ in wrappers):
+        ours = [name for name, _ in wrappers if name in entries.PREFER_ENVPOOL]
+        if ours:
             for training in (True, False):
                 told = [
-                    {name: {**options, "training": training} if name in entries.PREFER_ENVPOOL else options}
-                    for name, options in wrappers
+                    {name: options | ({"training": training} if name in ours else {})} for name, options in wrappers
                 ]
                 self._vec_env_wrappers[training] = get_wrapper_class({"vec_env_wrapper": told}, "vec_env_wrapper")
         return super()._preprocess_hyperparams(hyperparams)
@@ -161,14 +150,9 @@ class LanderExperimentManager(ExperimentManager):
             if i >= given and isinstance(callback, sb3_callbacks.CheckpointCallback):
                 self.callbacks[i] = CheckpointCallback(save_freq, None, self.save_replay_buffer, self.save_path)
             elif i >= given and isinstance(callback, sb3_callbacks.EvalCallback):
-                self.callbacks[i] = WholeEvalCallback(
-                    callback.eval_env,
-                    self.save_path,
-                    Path(self.params_path, "vecnormalize.pkl"),
-                    eval_freq=callback.eval_freq,
-                    n_eval_episodes=callback.n_eval_episodes,
-                    deterministic=callback.deterministic,
-                )
+                same = {name: getattr(callback, name) for name in ("eval_freq", "n_eval_episodes", "deterministic")}
+                statistics = Path(self.params_path, "vecnormalize.pkl")
+                self.callbacks[i] = WholeEvalCallback(callback.eval_env, self.save_path, statistics, **same)
             elif isinstance(callback, PeriodicCallback):
                 callback.folder = callback.folder or Path(self.save_path)
                 callback.env_wrapper = self.env_wrapper
@@ -185,9 +169,8 @@ class LanderExperimentManager(ExperimentManager):
 
     def objective(self, trial: optuna.Trial) -> float:
         """Run one trial of the Zoo's search, see :class:`_NarrowedTrial`."""
-        has_rollouts = issubclass(ALGOS[self.algo], OnPolicyAlgorithm)
-        narrowed: Any = _NarrowedTrial(trial, self.n_envs) if has_rollouts else trial
-        return super().objective(narrowed)
+        narrowed: Any = _NarrowedTrial(trial, self.n_envs)
+        return super().objective(narrowed if issubclass(ALGOS[self.algo], OnPolicyAlgorithm) else trial)
 
 
 def _can_act(algo: str, env: gym.Env[Any, Any]) -> bool:
@@ -213,9 +196,6 @@ class _NarrowedTrial:
     The Zoo samples up to 4096 steps *per environment*: with 64 of them one rollout would be 262,144 steps,
     more than a short trial's whole budget, and up to 65,536 minibatches in each epoch. Here a rollout has at
     most 16,384 steps, and a minibatch at least 256. Trials stay loadable by ``--trial-id``.
-
-    :param trial: The trial that everything else is asked of.
-    :param n_envs: How many environments the trial trains on.
     """
 
     def __init__(self, trial: optuna.Trial, n_envs: int) -> None:

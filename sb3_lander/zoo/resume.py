@@ -1,9 +1,8 @@
 """Continue an interrupted run of the RL Zoo from the newest of its models that is whole."""
 
-from __future__ import annotations
-
 import argparse
 import csv
+import functools
 import importlib
 import io
 import itertools
@@ -14,6 +13,7 @@ import sys
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import torch
@@ -24,6 +24,7 @@ from stable_baselines3.common.logger import configure
 from stable_baselines3.common.off_policy_algorithm import OffPolicyAlgorithm
 from stable_baselines3.common.utils import set_random_seed
 from stable_baselines3.common.vec_env import VecEnv, VecNormalize
+from torch.utils.tensorboard import SummaryWriter
 
 from sb3_lander.callbacks.eval_callback import WholeEvalCallback
 from sb3_lander.runs.archive import check_whole, read_settings
@@ -32,26 +33,11 @@ from sb3_lander.runs.run import Checkpoint, Run
 from sb3_lander.zoo.hook import register
 from sb3_lander.zoo.manager import LanderExperimentManager
 
-__all__ = ["newest_checkpoint", "resume"]
-
-_ARGUMENTS = {
-    "n_timesteps": "n_timesteps",
-    "eval_freq": "eval_freq",
-    "n_eval_episodes": "eval_episodes",
-    "save_freq": "save_freq",
-    "env_kwargs": "env_kwargs",
-    "eval_env_kwargs": "eval_env_kwargs",
-    "truncate_last_trajectory": "truncate_last_trajectory",
-    "seed": "seed",
-    "log_interval": "log_interval",
-    "save_replay_buffer": "save_replay_buffer",
-    "verbose": "verbose",
-    "vec_env_type": "vec_env",
-    "n_eval_envs": "n_eval_envs",
-    "device": "device",
-    "show_progress": "progress",
-}
-"""The experiment manager's arguments, and the names of the Zoo's command line for them."""
+# The experiment manager's arguments that the Zoo's command line has too, three of them by another name.
+_SAME = ["n_timesteps", "eval_freq", "save_freq", "env_kwargs", "eval_env_kwargs", "truncate_last_trajectory", "seed"]
+_SAME += ["log_interval", "save_replay_buffer", "verbose", "n_eval_envs", "device"]
+_ARGUMENTS = {"n_eval_episodes": "eval_episodes", "vec_env_type": "vec_env", "show_progress": "progress"}
+_ARGUMENTS |= dict(zip(_SAME, _SAME, strict=True))
 
 
 def resume(path: str | Path) -> None:
@@ -82,20 +68,15 @@ def resume(path: str | Path) -> None:
     with tempfile.TemporaryDirectory() as folder:
         config = Path(folder, "config.yml")
         config.write_text(yaml.safe_dump({run.env_id: run.config}))
-        manager = _ResumingManager(run, checkpoint, str(config))
-        made = manager.setup_experiment()
-    assert made is not None
-    model, _ = made
+        manager: Any = _ResumingManager(run, checkpoint, str(config))
+        model, _ = manager.setup_experiment()
     print(f"Resuming {run.path} at {model.num_timesteps} of {budget} steps")
     manager.learn(model)
     manager.save_trained_model(model)
 
 
 def newest_checkpoint(run: Run) -> Checkpoint | None:
-    """Return the model of a run that has the most steps and is whole, and say which ones are not.
-
-    :return: A checkpoint, the best model or the final one; None if there is none.
-    """
+    """Return the whole model (a checkpoint, the best or the final one) with the most steps, and name damaged ones."""
     for candidate in sorted(_candidates(run), key=lambda c: c.step, reverse=True):
         if run.config.get("normalize") and candidate.vecnormalize is None:
             print(f"note: {candidate.model} has no normalisation statistics, so it is left out")
@@ -126,16 +107,11 @@ class _ResumingManager(LanderExperimentManager):
 
     def __init__(self, run: Run, checkpoint: Checkpoint | None, config: str) -> None:
         self._run, self._checkpoint = run, checkpoint
-        super().__init__(
-            argparse.Namespace(**run.args),
-            run.algo,
-            run.env_id,
-            log_folder=str(run.path.parent.parent),
-            tensorboard_log=run.args.get("tensorboard_log") or "",
-            trained_agent="" if checkpoint is None else str(checkpoint.model),
-            config=config,
-            **{ours: run.args[zoos] for ours, zoos in _ARGUMENTS.items() if zoos in run.args},
-        )
+        options = {ours: run.args[zoos] for ours, zoos in _ARGUMENTS.items() if zoos in run.args}
+        options |= {"log_folder": str(run.path.parent.parent), "config": config}
+        options["tensorboard_log"] = run.args.get("tensorboard_log") or ""
+        options["trained_agent"] = "" if checkpoint is None else str(checkpoint.model)
+        super().__init__(argparse.Namespace(**run.args), run.algo, run.env_id, **options)
         self.save_path = str(run.path)
         self.params_path = str(run.path / str(self.env_name))
 
@@ -174,63 +150,45 @@ class _ResumingManager(LanderExperimentManager):
                 print("note: no replay buffer was saved (--save-replay-buffer), so it is filled anew")
         folder = self._run.tensorboard_folder(model.start_time / 1e9)
         if folder is not None:
-            _hide_events(folder, model.num_timesteps)
+            # It tells TensorBoard that what was logged after this step is made again.
+            SummaryWriter(str(folder), purge_step=model.num_timesteps + 1).close()
             model.set_logger(configure(str(folder), ["stdout", "tensorboard"] if self.verbose else ["tensorboard"]))
         return model
 
     def _save_config(self, saved_hyperparams: dict[str, Any]) -> None:
         # The run's settings stay as they are; only the command is added to the one that began it.
         file = Path(self.params_path, "command.txt")
-        before = file.read_text().rstrip("\n") + "\n" if file.is_file() else ""
-        write_text(file, before + " ".join(sys.orig_argv) + "\n")
+        before = file.read_text().splitlines() if file.is_file() else []
+        write_text(file, "\n".join([*before, " ".join(sys.orig_argv), ""]))
 
     def learn(self, model: BaseAlgorithm) -> None:
         """Train for what is left of the budget."""
-        super().learn(model if self._checkpoint is None else _Continued(model))  # type: ignore[arg-type]  # what the Zoo uses of it
-
-
-class _Continued:
-    """A model whose ``learn(n)`` goes on until its step count is n."""
-
-    def __init__(self, model: BaseAlgorithm) -> None:
-        self._model = model
-        self.env, self.policy = model.env, model.policy
-
-    def learn(self, total_timesteps: int, **kwargs: Any) -> None:
-        remaining = total_timesteps - self._model.num_timesteps
-        self._model.learn(remaining, reset_num_timesteps=False, **kwargs)
+        used: Any = model
+        if self._checkpoint is not None:
+            self.n_timesteps -= model.num_timesteps
+            learn = functools.partial(model.learn, reset_num_timesteps=False)
+            used = SimpleNamespace(env=model.env, policy=model.policy, learn=learn)  # what the Zoo uses of a model
+        super().learn(used)
 
 
 def _set_aside_monitors(folder: Path, until: float) -> None:
     """Rename the monitor files, so that the new ones stand beside them, without the episodes that ended too late.
 
     SB3 and the Zoo read all files of a folder together. A run that was killed may have left half a line.
-
-    :param until: Seconds since the epoch.
     """
     for file in sorted(folder.glob("*.monitor.csv")):
         header, _, table = file.read_text().partition("\n")
         try:
             start = json.loads(header.removeprefix("#"))["t_start"]
         except (ValueError, KeyError):
-            file.unlink()
-            continue
-        rows = list(csv.reader(io.StringIO(table)))
-        names, whole = (rows[0], [row for row in rows[1:] if len(row) == len(rows[0])]) if rows else ([], [])
-        kept = [row for row in whole if start + float(row[names.index("t")] or "inf") <= until]
+            start = math.inf
+        whole = [row for row in csv.DictReader(io.StringIO(table)) if None not in row and None not in row.values()]
+        kept = [row for row in whole if start + float(row["t"] or "inf") <= until]
         if not kept:
             file.unlink()
             continue
-        text = "\n".join([header, *(",".join(row) for row in [names, *kept])]) + "\n"
-        write_text(file, text)
+        write_text(file, "\n".join([header, ",".join(kept[0]), *(",".join(row.values()) for row in kept)]) + "\n")
         if ".part" not in file.name:
             rank = file.name.removesuffix(".monitor.csv")
             parts = (folder / f"{rank}.part{n}.monitor.csv" for n in itertools.count(1))
             os.replace(file, next(part for part in parts if not part.exists()))
-
-
-def _hide_events(folder: Path, step: int) -> None:
-    """Tell TensorBoard that what was logged after this step is made again."""
-    from torch.utils.tensorboard import SummaryWriter
-
-    SummaryWriter(str(folder), purge_step=step + 1).close()

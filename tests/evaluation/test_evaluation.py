@@ -7,6 +7,7 @@ import math
 import pickle
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -287,6 +288,18 @@ def test_one_row_at_a_time_flies_as_sb3s_own_evaluation_does(
         assert lengths == [episode.length]
         # DummyVecEnv rounds each reward to float32.
         assert returns == pytest.approx([episode.episode_return], abs=1e-3)
+
+
+def test_a_model_may_see_a_dictionary_or_a_number() -> None:
+    parts = {"seed": Scripted.observation_space, "parity": spaces.Discrete(2)}
+    for space, show in (
+        (spaces.Dict(parts), lambda seen: {"seed": seen, "parity": np.int64(seen[0] % 2)}),
+        (spaces.Discrete(9), lambda seen: np.int64(seen[0])),
+    ):
+        as_seen = Acts(lambda seen: (seen["seed"] if isinstance(seen, dict) else seen.reshape(-1, 1)) * 1.0)
+        wrap = partial(TransformObservation, func=show, observation_space=space)
+        report = evaluate(as_seen, fixed_tasks(SCRIPTED, 3, first_seed=0), env_wrapper=wrap, n_envs=2)
+        assert [e.episode_return for e in report.episodes] == [0.0, 4.0, 12.0]
 
 
 def test_an_lstm_starts_each_episode_from_zero_states() -> None:

@@ -1,55 +1,57 @@
-"""``python -m sb3_lander evaluate``: fixed tasks for a saved model, or for every checkpoint of a run."""
-
-from __future__ import annotations
+"""Commands that judge models: ``evaluate`` plays fixed tasks; ``report`` and ``compare`` write a page."""
 
 import argparse
 import contextlib
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
-from sb3_lander.cli import Command, key_value
+from sb3_lander.cli import add_command, add_model_arguments, add_playing_arguments, env_kwargs, pick
 
 if TYPE_CHECKING:
     from sb3_lander.evaluation.output import Evaluated
 
-__all__ = ["COMMANDS", "add_model_arguments"]
-
-_SEVERAL_PROCESSES_FROM = 300
-"""Tasks from which starting processes takes less time than it saves."""
+_SEVERAL_PROCESSES_FROM = 300  # tasks from which starting processes takes less time than it saves
 
 
-def add_model_arguments(parser: argparse.ArgumentParser) -> None:
-    """Declare the arguments that name a saved model."""
-    add = parser.add_argument
-    add("path", type=Path, metavar="PATH", help="a run folder of the RL Zoo, or a model's .zip")
-    add("--best", action="store_true", help="the run's best_model.zip instead of its final model")
-    add("--trust", action="store_true", help="unpickle the files, which can run any code of their author")
-    add("--algo", help="with --trust, the algorithm (default: as the run or the model's settings tell)")
-    add("--env", help="environment id (default: the run's, or LunarLanderContinuous-v3)")
-
-
-def _add_arguments(parser: argparse.ArgumentParser) -> None:
+def add_to(commands: Any) -> None:
+    """Add the commands of this module."""
+    summary = "Play fixed tasks with a saved model, or with every checkpoint of a run, and report."
+    parser = add_command(commands, "evaluate", _evaluate, summary)
     add_model_arguments(parser)
+    add_playing_arguments(parser)
     add = parser.add_argument
     add("--episodes", type=int, default=100, help="number of fixed tasks (default: %(default)s)")
     add("--first-seed", type=int, default=1_000_000, help="the first task's seed (default: %(default)s)")
     add("--checkpoints", action="store_true", help="every checkpoint of the run, in step order")
     add("--every", type=int, metavar="STEPS", help="only the checkpoints closest to the multiples of STEPS")
-    add("--env-kwargs", nargs="+", default=[], metavar="KEY:VALUE", help="as enable_wind:True wind_power:15.0")
-    add("--stochastic", action="store_true", help="sample the actions instead of taking the most likely ones")
     add("--video", type=int, default=0, metavar="K", help="record the K worst, K median and K best episodes")
     add("--video-folder", type=Path, help="where the videos go (default: videos beside the model)")
     add("--json", type=Path, metavar="FILE", help="write the report and every episode")
     add("--csv", type=Path, metavar="FILE", help="write a row for each episode")
     add("--processes", type=int, metavar="P", help="worker processes (default: one a core from 300 episodes on)")
     add("--cluster", metavar="WHERE", help="play on a Dask cluster: its scheduler's address, or --scheduler-file")
-    add("--safe", action="store_true", help=argparse.SUPPRESS)  # what it asked for is how every file is loaded now
+
+    summary = "Write a page with figures and videos of runs, in one file."
+    what = "run folders of the RL Zoo: one, or several seeds side by side"
+    _add_page(commands, "report", _report, summary, "RUN", what)
+    summary = "Write a page that compares configurations over their seeds."
+    what = "a benchmark's JSON, a run folder of the RL Zoo, or a folder of runs that are one configuration's seeds"
+    _add_page(commands, "compare", _compare, summary, "A", what)
 
 
-def _run(arguments: argparse.Namespace) -> None:
+def _add_page(commands: Any, name: str, run: Any, summary: str, path: str, what: str) -> None:
+    add = add_command(commands, name, run, summary).add_argument
+    add("paths", nargs="+", type=Path, metavar=path, help=what)
+    add("-o", "--out", type=Path, default=Path(f"{name}.html"), help="the page (default: %(default)s)")
+    add("--episodes", type=int, default=100, help="fixed tasks for each run (default: %(default)s)")
+    add("--figures", type=Path, metavar="DIR", help="save the figures as SVG and PNG too, for papers")
+    add("--trust", action="store_true", help="unpickle the runs' files, which can run any code of their author")
+
+
+def _evaluate(arguments: argparse.Namespace) -> None:
     _check(arguments)
-    env_kwargs = arguments.env_kwargs = dict(key_value(word) for word in arguments.env_kwargs)
+    arguments.env_kwargs = env_kwargs(arguments.env_kwargs)
     from sb3_lander.agents.agent import Agent
     from sb3_lander.envs.cores import usable_cores
     from sb3_lander.evaluation.evaluator import evaluate
@@ -58,7 +60,7 @@ def _run(arguments: argparse.Namespace) -> None:
     from sb3_lander.evaluation.video import record_extremes
     from sb3_lander.parallel.cluster import open_executor
 
-    options = {"trust": arguments.trust, "algo": arguments.algo, "env_id": arguments.env, "env_kwargs": env_kwargs}
+    options = pick(arguments, "trust", "algo", "env_id", "env_kwargs")
     if arguments.checkpoints:
         agents = Agent.load_checkpoints(arguments.path, every=arguments.every, **options)
     else:
@@ -76,16 +78,14 @@ def _run(arguments: argparse.Namespace) -> None:
             assert agent.model is not None
             folder = arguments.video_folder or agent.model.parent / "videos"
             if arguments.video:
-                _make_folder(folder)
-            seeds = {"first_seed": arguments.first_seed, "env_kwargs": agent.env_kwargs}
-            report = evaluate(
-                agent,
-                fixed_tasks(agent.env_id, arguments.episodes, **seeds),
-                deterministic=not arguments.stochastic,
-                n_processes=processes,
-                executor=executor,
-                progress=sys.stderr.isatty(),
-            )
+                try:
+                    folder.mkdir(parents=True, exist_ok=True)
+                except OSError as error:
+                    raise ValueError(f"cannot make the folder {folder} for the videos: {error.strerror}") from error
+            what: Any = {"first_seed": arguments.first_seed, "env_kwargs": agent.env_kwargs}
+            tasks = fixed_tasks(agent.env_id, arguments.episodes, **what)
+            how: Any = {"n_processes": processes, "executor": executor, "progress": sys.stderr.isatty()}
+            report = evaluate(agent, tasks, deterministic=not arguments.stochastic, **how)
             videos = record_extremes(agent, report, arguments.video, folder) if arguments.video else {}
             results.append(Evaluated(agent, report, videos))
 
@@ -103,14 +103,7 @@ def _check(arguments: argparse.Namespace) -> None:
         raise ValueError(f"the number of videos must be >= 0, got {arguments.video}")
 
 
-def _make_folder(folder: Path) -> None:
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise ValueError(f"cannot make the folder {folder} for the videos: {error.strerror}") from error
-
-
-def _hand_over(arguments: argparse.Namespace, results: list[Evaluated]) -> None:
+def _hand_over(arguments: argparse.Namespace, results: "list[Evaluated]") -> None:
     from sb3_lander.evaluation import output
     from sb3_lander.runs.files import write_text
 
@@ -122,10 +115,9 @@ def _hand_over(arguments: argparse.Namespace, results: list[Evaluated]) -> None:
     written = [recording.path for one in results for recording in one.recordings.values()]
     if arguments.json is not None:
         write_text(arguments.json, output.to_json(results, several=arguments.checkpoints))
-        written.append(arguments.json)
     if arguments.csv is not None:
         write_text(arguments.csv, output.to_csv(results))
-        written.append(arguments.csv)
+    written += filter(None, (arguments.json, arguments.csv))
     agent = results[0].agent
     folder = None if agent.run is None else agent.run.tensorboard_folder(agent.started or 0.0)
     if folder is not None:
@@ -137,8 +129,18 @@ def _hand_over(arguments: argparse.Namespace, results: list[Evaluated]) -> None:
         print(f"wrote {path}")
 
 
-COMMANDS = {
-    "evaluate": Command(
-        "Play fixed tasks with a saved model, or with every checkpoint of a run, and report.", _add_arguments, _run
-    )
-}
+def _report(arguments: argparse.Namespace) -> None:
+    from sb3_lander.report.run_page import report
+
+    options = pick(arguments, "episodes", "figures", "trust")
+    for path in report(arguments.paths, arguments.out, progress=sys.stderr.isatty(), **options):
+        print(f"wrote {path}")
+
+
+def _compare(arguments: argparse.Namespace) -> None:
+    from sb3_lander.report.comparison import compare, read_configurations
+
+    options = {"progress": sys.stderr.isatty(), **pick(arguments, "episodes", "trust")}
+    found = [one for path in arguments.paths for one in read_configurations(path, **options)]
+    for path in compare(found, arguments.out, figures=arguments.figures):
+        print(f"wrote {path}")
