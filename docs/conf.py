@@ -33,6 +33,7 @@ html_css_files = ["custom.css"]
 html_theme_options = {"source_directory": "docs/"}
 html_show_sphinx = False
 pygments_style = "friendly"
+smartquotes = False  # they would make one dash of the two before an option
 
 myst_enable_extensions = ["colon_fence"]
 myst_heading_anchors = 3

@@ -178,18 +178,24 @@ def options(parser: argparse.ArgumentParser) -> Iterator[list[str]]:
             name = ", ".join([*short, name])
         else:
             name = f"`{formatter._format_args(action, formatter._get_default_metavar_for_positional(action))}`"
-        yield [name, formatter._expand_help(action) if action.help else ""]
+        yield [name, options_as_code(formatter._expand_help(action)) if action.help else ""]
+
+
+def options_as_code(text: str) -> str:
+    """Return a text with each ``--option`` in it as code."""
+    return re.sub(r"(?<![\w`-])(--?[a-z][\w-]*)", r"`\1`", text)
 
 
 def commands() -> str:
     """Return a section for each command: its summary, usage and options."""
 
     def section(parser: argparse.ArgumentParser, title: str, summary: str, level: int) -> str:
-        usage = " ".join(parser.format_usage().removeprefix("usage: ").replace("[-h] ", "").split())
-        text = f"{'#' * level} {title}\n\n{summary}\n\n```text\n{_wrap(f'python -m {usage}')}\n```\n\n"
-        text += table(["argument", "effect"], options(parser)) + "\n\n"
+        usage = " ".join(parser.format_usage().removeprefix("usage: ").replace("[-h]", "").split())
+        text = f"{'#' * level} {title}\n\n{options_as_code(summary)}\n\n```text\n{_wrap(f'python -m {usage}')}\n```\n\n"
+        if rows := list(options(parser)):
+            text += table(["argument", "effect"], rows) + "\n\n"
         if parser.epilog:
-            text += f"{parser.epilog}\n\n"
+            text += f"{options_as_code(parser.epilog)}\n\n"
         for action in parser._actions:
             if isinstance(action, argparse._SubParsersAction):
                 for choice in action._choices_actions:
