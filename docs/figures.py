@@ -8,6 +8,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import matplotlib as mpl
+import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import NullFormatter
@@ -24,23 +25,25 @@ def new_axes(height: float = 3.4) -> tuple[Figure, Axes]:
 
 def draw_mean(axes: Axes, runs: Sequence[Mapping[str, Any]], label: str) -> None:
     """Draw the mean return of a recipe's seeds against steps, and the seeds' range."""
-    curves = [run["curve"] for run in runs]
-    points = min(map(len, curves))
-    steps = [curves[0][i]["steps"] for i in range(points)]
-    values = [[curve[i]["mean_return"] for curve in curves] for i in range(points)]
-    (line,) = axes.plot(steps, [sum(value) / len(value) for value in values], label=f"{label}, {len(runs)} seeds")
-    low, high = [min(value) for value in values], [max(value) for value in values]
-    axes.fill_between(steps, low, high, color=line.get_color(), alpha=0.2, linewidth=0)
+    curves = [
+        ([point["steps"] for point in run["curve"]], [point["mean_return"] for point in run["curve"]]) for run in runs
+    ]
+    # Each training is looked at often until it reaches its targets, so the steps differ from seed to seed.
+    first, last = max(steps[0] for steps, _ in curves), min(steps[-1] for steps, _ in curves)
+    grid = np.linspace(first, last, 300)
+    values = np.array([np.interp(grid, steps, returns) for steps, returns in curves])
+    seeds = "1 seed" if len(runs) == 1 else f"{len(runs)} seeds"
+    (line,) = axes.plot(grid, values.mean(axis=0), label=f"{label}, {seeds}")
+    axes.fill_between(grid, values.min(axis=0), values.max(axis=0), color=line.get_color(), alpha=0.2, linewidth=0)
 
 
-def curves(name: str, recipes: Mapping[str, str]) -> Callable[[], Figure]:
-    """Return what draws the learning curves of some recipes in a result."""
+def curves(*shown: tuple[str, str, str]) -> Callable[[], Figure]:
+    """Return what draws the learning curves of some results, each given as a file's name, a recipe and its label."""
 
     def draw() -> Figure:
-        results = load(name)
         figure, axes = new_axes()
-        for recipe, label in recipes.items():
-            draw_mean(axes, runs_of(results, recipe), label)
+        for name, recipe, label in shown:
+            draw_mean(axes, runs_of(load(name), recipe), label)
         axes.axhline(200, color="grey", linewidth=0.8, linestyle="--")
         axes.xaxis.set_major_formatter(lambda steps, _: f"{steps / 1e6:g}")
         axes.set(xlabel="environment steps (millions)", ylabel="return over 100 fixed tasks", xlim=(0, None))
@@ -99,7 +102,8 @@ def throughput() -> Figure:
 
 
 FIGURES: dict[str, Callable[[], Figure]] = {
-    "learning_curves": curves("beside_zoo", {"ppo": "our entry", "zoo": "the Zoo's entry"}),
+    "learning_curves": curves(("beside_zoo", "ppo", "our entry"), ("beside_zoo", "zoo", "the Zoo's entry")),
+    "allenact": curves(("allenact", "allenact", "AllenAct's pipeline"), ("default_budget", "ppo", "our entry")),
     "seconds_to_target": seconds_to_target,
     "ingredients": ingredients,
     "throughput": throughput,
