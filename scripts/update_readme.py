@@ -1,4 +1,4 @@
-"""Write the READMEs' tables and draw their pictures, with the package's own commands, from the committed results.
+"""Write the tables of the README and the documentation, and draw the README's pictures, from the committed results.
 
 Usage: python scripts/update_readme.py [--pictures]
 """
@@ -18,9 +18,6 @@ from typing import Any
 
 import imageio.v2 as imageio
 from PIL import Image
-from selenium import webdriver
-from selenium.webdriver.chrome.service import Service
-from selenium.webdriver.common.by import By
 
 from sb3_lander.agents import shipped_agent
 from sb3_lander.benchmark.runner import markdown, runs_of, solving_cells, summary, thousands, to_target
@@ -29,6 +26,8 @@ from sb3_lander.evaluation.statistics import Interval, ratio_of_medians
 REPO = Path(__file__).resolve().parent.parent
 RESULTS = REPO / "scripts" / "results"
 ASSETS = REPO / "assets"
+PAGES = [REPO / "README.md", *(REPO / "docs" / f"{name}.md" for name in ("index", "results", "tutorial"))]
+"""What has tables to fill. The documentation's build fills them again, from the results as they then are."""
 
 
 def load(name: str) -> Any:
@@ -106,6 +105,19 @@ def final_table() -> str:
     return markdown(head, rows)
 
 
+def allenact_table() -> str:
+    """Return what AllenAct's configuration ends at, seed by seed."""
+    runs = runs_of(load("allenact"), "allenact")
+    rows = []
+    for run, steps in zip(runs, to_target(runs, "200", "steps"), strict=True):
+        final = run["final"]
+        cells = [str(run["seed"]), f"{steps / 1e3:,.0f}" if math.isfinite(steps) else "never"]
+        cells += [f"{final['mean_return']:.1f}", f"{final['iqm_return']:.1f}", f"{100 * final['success_rate']:.1f}"]
+        rows.append([*cells, f"{final['mean_length']:.0f}"])
+    head = ["seed", "thousand steps to 200", "mean return", "interquartile mean", "success %", "length"]
+    return markdown(head, rows)
+
+
 def throughput_table() -> str:
     """Return steps a second against the number of environments, and what of EnvPool's our VecEnv keeps."""
     results = load("throughput")
@@ -150,6 +162,7 @@ def proof_table() -> str:
 BLOCKS = {
     "headline": headline,
     "solving": solving_table,
+    "allenact": allenact_table,
     "ablation": lambda: times_table("ablation", "everything"),
     "mirror": lambda: times_table("mirror", "none"),
     "final": final_table,
@@ -157,14 +170,14 @@ BLOCKS = {
     "proof": proof_table,
     "throughput": throughput_table,
 }
-"""What a pair of markers in a README is filled with, such as <!-- final --> and <!-- /final -->."""
+"""What a pair of markers in a page is filled with, such as <!-- final --> and <!-- /final -->."""
 
 
 def fill_tables(text: str) -> str:
-    """Return a README with what stands between each pair of markers replaced."""
+    """Return a page with what stands between each pair of markers replaced."""
     for name in re.findall(r"^<!-- (\w+) -->$", text, flags=re.MULTILINE):
         if name not in BLOCKS:
-            raise SystemExit(f"a README asks for {name!r}; there are {', '.join(BLOCKS)}")
+            raise SystemExit(f"a page asks for {name!r}; there are {', '.join(BLOCKS)}")
         pattern = re.compile(rf"(<!-- {name} -->\n).*?(<!-- /{name} -->)", re.DOTALL)
         table = BLOCKS[name]() + "\n"
         text = pattern.sub(lambda found, table=table: found.group(1) + table + found.group(2), text)
@@ -203,6 +216,11 @@ def draw_report(folder: Path) -> None:
     command = "rl_zoo3.train --algo ppo --env LunarLanderContinuous-v2 -n 300000 --seed 1 -tb tb"
     run(*command.split(), cwd=folder)
     run("sb3_lander", "report", "logs/ppo/LunarLanderContinuous-v2_1", cwd=folder)
+    # Here, since the documentation's build reads the tables above without a browser.
+    from selenium import webdriver
+    from selenium.webdriver.chrome.service import Service
+    from selenium.webdriver.common.by import By
+
     # Not chromium --screenshot: it can only show the top of a page, and the flights are further down.
     options = webdriver.ChromeOptions()
     for argument in ("--headless=new", "--no-sandbox", "--hide-scrollbars", "--window-size=760,1370"):
@@ -221,8 +239,8 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--pictures", action="store_true", help="make the landing and the report's picture again too")
     arguments = parser.parse_args()
-    for readme in (REPO / "README.md", RESULTS / "README.md"):
-        readme.write_text(fill_tables(readme.read_text()))
+    for page in PAGES:
+        page.write_text(fill_tables(page.read_text()))
     with tempfile.TemporaryDirectory() as folder:
         draw_learning_curves(Path(folder))
         if arguments.pictures:

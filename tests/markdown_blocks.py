@@ -1,0 +1,158 @@
+"""The code blocks of the README and the documentation, and how the tests run them.
+
+A fenced block is a language's name and its lines. ``bash``, ``python`` and ``yaml`` are tried; ``text`` is output;
+names in braces are Sphinx's own, of which ``{code-cell}`` runs when the documentation is built. What no test can run
+has a comment before it, ``<!-- not run here: why -->``.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import shlex
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import pytest
+import yaml
+from conftest import REPO
+
+from sb3_lander.__main__ import main
+from sb3_lander.runs import default_config, read_entry
+
+RUN = "logs/ppo/LunarLanderContinuous-v2_1"
+PAGES = [
+    REPO / "README.md",
+    REPO / "CONTRIBUTING.md",
+    *(path for path in sorted((REPO / "docs").rglob("*.md")) if not {"generated", "_build"} & set(path.parts)),
+]
+PAGES = [path for path in PAGES if not path.name.startswith("api_")]
+
+LESS = {
+    "sb3_lander benchmark": "--seeds 1 --budget 32768 --final-episodes 2",
+    "sb3_lander compare": "--episodes 3",
+    "sb3_lander enjoy": "-n 100 --no-render",
+    "sb3_lander evaluate": "--episodes 3",
+    "sb3_lander report": "--episodes 5",
+    "sb3_lander tune": "--trials 1 --seeds 1 --budget 4096",
+    "sb3_lander tune show": "",
+    "sb3_lander tune top": "--candidates 1 --seeds 1",
+    "rl_zoo3.train": "-n 8192 --eval-freq -1",
+    "rl_zoo3.train -optimize": "-n 8192 --n-trials 1 --n-startup-trials 1 --n-evaluations 1",
+    "rl_zoo3.enjoy": "-n 50 --no-render",
+    "rl_zoo3.record_video": "-n 50",
+    "sb3_lander zoo train": "-n 8192 --eval-freq -1",
+    "allenact": "-params n_epochs:1",
+}
+"""What is added to a command so that it takes seconds; of an option that is given twice the last one counts."""
+
+FEWER = [
+    (r"learn\([\d_]+", "learn(2_048"),
+    (r"(fixed_tasks\([^()]*, )[\d_]+\)", r"\g<1>3)"),
+    (r"every=[\d_]+", "every=1_024"),
+    (r"episodes=\d+, c", "episodes=2, c"),
+]
+"""The same for numbers in Python."""
+
+
+class Block(NamedTuple):
+    """A fenced block."""
+
+    language: str
+    """What follows the fence."""
+
+    text: str
+    """Its lines."""
+
+    reason: str | None
+    """Why no test runs it."""
+
+
+def blocks(page: str) -> list[Block]:
+    """Return a page's fenced blocks, in order."""
+    pattern = r"(?:<!-- not run here: ([^>]*?) -->\n)?^```([^\n`]*)\n(.*?)^```$"
+    found = re.findall(pattern, page, flags=re.DOTALL | re.MULTILINE)
+    return [Block(language.strip(), text, reason or None) for reason, language, text in found]
+
+
+def lines(text: str) -> list[str]:
+    """Return the commands of a block of console lines, without comments."""
+    joined = re.sub(r"\\\n\s*", "", text)
+    return [line for raw in joined.splitlines() if (line := re.sub(r"(^|\s+)# .*$", "", raw).strip())]
+
+
+def shortened(line: str) -> str:
+    """Return a command with a small budget."""
+    found = re.match(r"python -m (?:rl_zoo3\.\w+|sb3_lander(?: (?:tune (?:top|show)|zoo \w+|\S+))?)", line)
+    if found is None:
+        return line
+    name = found.group().removeprefix("python -m ") + (" -optimize" if " -optimize" in line else "")
+    less = [LESS.get(name, ""), LESS["allenact"] if "config allenact" in line else ""]
+    return " ".join([line, *filter(None, less)])
+
+
+def run_console(block: Block, folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Run a block of console lines, our commands in this process, the others in a shell of their own.
+
+    Lines that leave something running are one program together, which ends with all that it has started.
+    """
+    commands = [shortened(line) for line in lines(block.text)]
+    if any(line.rstrip().endswith("&") for line in commands):
+        run_shell("trap 'kill $(jobs -p)' EXIT\n" + "\n".join(commands), folder)
+        return
+    for line in commands:
+        words = shlex.split(line)
+        if words[:3] == ["python", "-m", "sb3_lander"] and words[3] not in ("zoo", "config", "push-to-hub", "tune"):
+            assert main(words[3:]) == 0, f"{line}\n{capsys.readouterr().err}"
+        else:
+            run_shell(line, folder)
+
+
+def run_shell(program: str, folder: Path) -> None:
+    """Run a program of the shell in a folder, where ``python`` is this one and ``scripts`` are the repository's."""
+    path = os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", "")])
+    unseen = {"DISPLAY", "WAYLAND_DISPLAY", "SDL_VIDEODRIVER"}
+    variables = {key: value for key, value in os.environ.items() if key not in unseen}
+    done = subprocess.run(
+        ["bash", "-e", "-c", program.replace("python scripts/", f"python {REPO}/scripts/")],
+        cwd=folder,
+        env={**variables, "PATH": path, "OMP_NUM_THREADS": "1"},
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        timeout=300,
+        check=False,
+    )
+    assert done.returncode == 0, f"{program}\n{done.stdout}"
+
+
+def run_python(block: Block, page: Path, names: dict[str, Any]) -> None:
+    """Run a block of Python after the page's earlier ones, with smaller numbers."""
+    code = block.text
+    for pattern, fewer in FEWER:
+        code = re.sub(pattern, fewer, code)
+    exec(compile(code, page.name, "exec"), names)
+
+
+def check_yaml(block: Block, folder: Path) -> None:
+    """Use a block of YAML: as an entry's keys in a training, as a search space, or as recipes."""
+    from sb3_lander.benchmark import load_recipes
+    from sb3_lander.tuning import read_space
+
+    content = yaml.safe_load(block.text)
+    path = folder / "block.yml"
+    path.write_text(block.text)
+    if any(isinstance(value, dict) and {"low", "choices"} & set(value) for value in content.values()):
+        assert read_space(path, "ppo", n_actions=2, n_envs=1)
+    elif any(isinstance(value, dict) and "config" in value for value in content.values()):
+        for recipe in load_recipes([str(path)]):
+            assert recipe.entry("LunarLanderContinuous-v3")
+    else:
+        env_id = "LunarLanderContinuous-v3"
+        entry = read_entry(default_config("ppo"), env_id) | content
+        path.write_text(yaml.safe_dump({env_id: entry}))
+        less = "-n 8192 --eval-freq -1 -f logs_of_yaml"
+        run_shell(f"python -m rl_zoo3.train --algo ppo --env {env_id} --conf-file {path} {less}", folder)
