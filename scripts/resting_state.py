@@ -2,9 +2,9 @@
 
     python scripts/resting_state.py --seeds 3 25 33 0 > scripts/results/resting_state.txt
 
-trains each seed of hyperparams/ppo.yml as it was while it had one std for all states (400,000 steps, episodes of 320
-steps throughout), counts how often the training itself saw a lander fall asleep, plays 40 tasks with and without the
-policy's noise, and looks at every step on which both legs touch the ground and nothing moves.
+trains each seed of hyperparams/ppo.yml as it was before its noise was annealed (400,000 steps, episodes of 320 steps
+throughout), counts how often the training itself saw a lander fall asleep, plays 40 tasks with and without the policy's
+noise, and looks at every step on which both legs touch the ground and nothing moves.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ BEFORE: dict[str, Any] = {
     "gae_lambda": 0.98,
     "learning_rate": "lin_2.5e-3",
     "callback": [{"sb3_lander.short_episodes.ShortEpisodes": {"max_episode_steps": 320, "until": 800_000}}],
-    "policy_kwargs": {"std": "learned", "log_std_bounds": [-1.3, 0.5]},
+    "policy_kwargs": {"log_std_bounds": [-1.3, 0.5]},
 }
 """The entry of before, as changes to today's."""
 
