@@ -31,7 +31,6 @@ def test_every_block_of_a_page_runs(
     v2_run: ShortRun,
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
-    capsys: pytest.CaptureFixture[str],
 ) -> None:
     shutil.copytree(v2_run.cwd, tmp_path, dirs_exist_ok=True)
     assert (tmp_path / RUN).is_dir()
@@ -41,7 +40,7 @@ def test_every_block_of_a_page_runs(
         if block.language not in TRIED or block.reason is not None:
             continue
         if block.language == "bash":
-            run_console(block, tmp_path, capsys)
+            run_console(block, tmp_path)
         elif block.language == "python":
             run_python(block, page, names)
         else:

@@ -290,7 +290,7 @@ class SeparateActorCriticPolicy(ActorCriticPolicy):
                 log_std = clamp(log_std, *self.log_std_bounds)
             return log_std if self.symmetry is None else self.symmetry.unfold(log_std, side, signed=False)
         log_std, symmetry = self.log_std, self.symmetry
-        if self.log_std_bounds is not None:
+        if self.log_std_bounds is not None and not th.compiler.is_exporting():
             # The parameter itself is projected: clamped in the graph it would get no gradient to come back by.
             log_std.data.clamp_(*self.log_std_bounds)
         return log_std if symmetry is None else symmetry.symmetric_log_std(log_std)

@@ -37,6 +37,7 @@ def acts(file: Path, observations: np.ndarray) -> np.ndarray:
     [
         (lambda: PPO(SeparateActorCriticPolicy, V3, policy_kwargs=OURS), V3),
         (lambda: PPO("MlpPolicy", V3, policy_kwargs={"log_std_init": 2.0}), V3),
+        (lambda: PPO(SeparateActorCriticPolicy, V3, policy_kwargs={"log_std_bounds": [-1, 0.5], "fast": True}), V3),
         (lambda: SAC("MlpPolicy", "Pendulum-v1"), "Pendulum-v1"),
         (lambda: ARS("LinearPolicy", "Pendulum-v1"), "Pendulum-v1"),
         (lambda: DQN("MlpPolicy", "CartPole-v1"), "CartPole-v1"),
