@@ -8,13 +8,13 @@ from pathlib import Path
 from typing import Any
 
 DOCS = Path(__file__).resolve().parent
-sys.path[:0] = [str(DOCS), str(DOCS.parent / "scripts")]
+sys.path[:0] = [str(DOCS.parent), str(DOCS), str(DOCS.parent / "scripts")]
 # The tutorial's console lines say `python`, and mean the one that builds.
 os.environ["PATH"] = os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", "")])
 os.environ["PYTHONPATH"] = os.pathsep.join([str(DOCS.parent), os.environ.get("PYTHONPATH", "")])
-sys.path.insert(0, str(DOCS.parent))
 
 import generate  # noqa: E402
+from sphinx.util.nodes import make_refnode  # noqa: E402
 from update_readme import fill_tables  # noqa: E402
 
 import sb3_lander  # noqa: E402
@@ -62,14 +62,10 @@ def _resolve(app: Any, env: Any, node: Any, content: Any) -> Any:
     parts = str(node.get("reftarget", "")).split(".")
     if node.get("refdomain") != "py" or len(parts) < 3 or parts[0] != "sb3_lander":
         return None
-    for cut in (parts[:2] + parts[3:], parts[:1] + parts[1:2] + parts[2:]):
-        target = ".".join(cut)
-        if target in env.domains["py"].objects:
-            found = env.domains["py"].objects[target]
-            from sphinx.util.nodes import make_refnode
-
-            return make_refnode(app.builder, node["refdoc"], found.docname, found.node_id, content, target)
-    return None
+    target = ".".join(parts[:2] + parts[3:])
+    if (found := env.domains["py"].objects.get(target)) is None:
+        return None
+    return make_refnode(app.builder, node["refdoc"], found.docname, found.node_id, content, target)
 
 
 def setup(app: Any) -> None:

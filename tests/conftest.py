@@ -7,7 +7,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -37,12 +37,17 @@ def python(*command: str | Path, cwd: Path, code: str | None = None) -> Finished
     :param cwd: The folder to run it in.
     :param code: A program to run instead of a file or module; ``command`` is then its arguments.
     """
+    return run([sys.executable, *([] if code is None else ["-c", code]), *split(*command)], cwd)
+
+
+def run(command: Sequence[str], cwd: Path, **variables: str) -> Finished:
+    """Run a command in ``cwd`` with no display and with some environment variables of its own."""
     unseen = {"DISPLAY", "WAYLAND_DISPLAY", "SDL_VIDEODRIVER"}
-    variables = {key: value for key, value in os.environ.items() if key not in unseen}
+    seen = {key: value for key, value in os.environ.items() if key not in unseen}
     done = subprocess.run(
-        [sys.executable, *([] if code is None else ["-c", code]), *split(*command)],
+        command,
         cwd=cwd,
-        env={**variables, "OMP_NUM_THREADS": "1"},
+        env={**seen, "OMP_NUM_THREADS": "1", **variables},
         stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,

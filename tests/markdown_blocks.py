@@ -9,13 +9,12 @@ from __future__ import annotations
 
 import os
 import re
-import subprocess
 import sys
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import yaml
-from conftest import REPO
+from conftest import REPO, run
 
 from sb3_lander.runs import default_config, read_entry
 
@@ -105,20 +104,9 @@ def run_console(block: Block, folder: Path) -> None:
 def run_shell(program: str, folder: Path) -> None:
     """Run a program of the shell in a folder, where ``python`` is this one and ``scripts`` are the repository's."""
     path = os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", "")])
-    unseen = {"DISPLAY", "WAYLAND_DISPLAY", "SDL_VIDEODRIVER"}
-    variables = {key: value for key, value in os.environ.items() if key not in unseen}
-    done = subprocess.run(
-        ["bash", "-e", "-c", program.replace("python scripts/", f"python {REPO}/scripts/")],
-        cwd=folder,
-        env={**variables, "PATH": path, "OMP_NUM_THREADS": "1"},
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-        timeout=300,
-        check=False,
-    )
-    assert done.returncode == 0, f"{program}\n{done.stdout}"
+    own_scripts = program.replace("python scripts/", f"python {REPO}/scripts/")
+    done = run(["bash", "-e", "-c", own_scripts], folder, PATH=path)
+    assert done.status == 0, f"{program}\n{done.output}"
 
 
 def run_python(block: Block, page: Path, names: dict[str, Any]) -> None:
