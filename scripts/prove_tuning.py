@@ -137,18 +137,25 @@ def main() -> None:
     parser.add_argument("--trials", type=int, default=40)
     parser.add_argument("--kills", type=int, default=8, help="workers to kill in each search")
     parser.add_argument("--pairs", type=int, default=4, help="measurements of one and of two workers")
+    parser.add_argument("--scaling", action="store_true", help="measure those alone, and keep the rest of the file")
     args = parser.parse_args()
+    if args.scaling:
+        with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as name:
+            cluster = write_entry_and_start(Path(name))
+            found = {**json.loads(args.out.read_text()), "scaling": scaling(Path(name), cluster, args.pairs)}
+            cluster.stop()
+        args.out.write_text(json.dumps(found, indent=1) + "\n")
+        return
     results: dict[str, Any] = {"machine": system_info(), "trials": args.trials}
     with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as name:
         folder = Path(name)
         folder.chmod(0o755)
-        (folder / "entry.yml").write_text(yaml.safe_dump({V3: Recipe("x", changes=TINY).entry(V3)}))
-        (folder / "space.yml").write_text(yaml.safe_dump(SPACE))
+        cluster = write_entry_and_start(folder)
         (folder / "server").mkdir()
         calm = str(folder / "calm.log")
         start(folder, calm, args.trials, "--workers", "2").wait()
         results["undisturbed"] = outcome(calm)
-        server, cluster = Server(folder / "server"), Cluster(folder)
+        server = Server(folder / "server")
         server.start()
         try:
             for kind, url in (("processes", "processes.log"), ("postgresql", server.url), ("dask", "dask.log")):
@@ -170,6 +177,13 @@ def main() -> None:
     args.out.write_text(json.dumps(results, indent=1) + "\n")
 
 
+def write_entry_and_start(folder: Path) -> Cluster:
+    """Write what the searches need into a folder, and start a scheduler there."""
+    (folder / "entry.yml").write_text(yaml.safe_dump({V3: Recipe("x", changes=TINY).entry(V3)}))
+    (folder / "space.yml").write_text(yaml.safe_dump(SPACE))
+    return Cluster(folder)
+
+
 def returns_on_four(folder: Path, cluster: Cluster) -> dict[str, Any]:
     """Train two recipes on four workers and here, and compare the returns."""
     (folder / "recipes.yml").write_text(
@@ -188,7 +202,7 @@ def returns_on_four(folder: Path, cluster: Cluster) -> dict[str, Any]:
 
 
 def scaling(folder: Path, cluster: Cluster, pairs: int) -> dict[str, Any]:
-    """Return the trials per hour of one Dask worker and of two, from trials of 20,000 steps, in turn and in reverse."""
+    """Return the trials per hour of one Dask worker and of two, from 16 trials of 20,000 steps, in turn and in reverse."""
     rates: dict[int, list[float]] = {1: [], 2: []}
     for turn in range(pairs):
         for workers in sorted(rates, reverse=turn % 2 == 1):
@@ -197,8 +211,10 @@ def scaling(folder: Path, cluster: Cluster, pairs: int) -> dict[str, Any]:
             while len(cluster.workers) < workers:
                 cluster.start_worker()
             time.sleep(5.0)
+            # A new worker's first training imports all that it needs.
+            start(folder, str(folder / f"warm{turn}{workers}.log"), 4, "--cluster", str(cluster.file)).wait()
             url = str(folder / f"scaling{turn}{workers}.log")
-            start(folder, url, 8, "--cluster", str(cluster.file), "--budget", "20000").wait()
+            start(folder, url, 16, "--cluster", str(cluster.file), "--budget", "20000").wait()
             trials = trials_of(url)
             # From the first trial's start to the last one's end: the command's own start is paid but once.
             began = min(t.datetime_start for t in trials if t.datetime_start)
