@@ -202,7 +202,7 @@ def returns_on_four(folder: Path, cluster: Cluster) -> dict[str, Any]:
 
 
 def scaling(folder: Path, cluster: Cluster, pairs: int) -> dict[str, Any]:
-    """Return the trials per hour of one Dask worker and of two, from 16 trials of 20,000 steps, in turn and in reverse."""
+    """Return the trials per hour of one Dask worker and of two, from 16 short trials, in turn and in reverse."""
     rates: dict[int, list[float]] = {1: [], 2: []}
     for turn in range(pairs):
         for workers in sorted(rates, reverse=turn % 2 == 1):
