@@ -7,6 +7,7 @@ import functools
 import os
 import random
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -17,6 +18,7 @@ from typing import Any
 
 import optuna
 import pytest
+import requests
 import yaml
 from conftest import REPO, python, wait_until_gone
 from optuna.storages import JournalStorage, RDBStorage
@@ -373,6 +375,53 @@ def test_nothing_is_lost_or_done_twice_when_anything_is_killed(
     assert outcome(study) == outcome(optuna.load_study(study_name="s", storage=open_storage(calm)))
     if isinstance(storage, RDBStorage):
         storage.engine.dispose()
+
+
+def gammas(sampler: str, trials: int, monkeypatch: pytest.MonkeyPatch) -> list[float]:
+    """Search for a gamma of 0.97, and return those that were tried."""
+
+    def train(recipe: Recipe, *_: Any) -> dict[str, Any]:
+        return returned(-abs(recipe.changes.get("gamma", 0.95) - 0.97))
+
+    monkeypatch.setattr(training, "train", train)
+    tune(quick_search(), "s", trials=trials, executor=Here(), sampler=sampler, pruner="none", progress=False)
+    return [t.params["gamma"] for t in optuna.load_study(study_name="s", storage=open_storage()).trials]
+
+
+def test_cma_es_closes_in(monkeypatch: pytest.MonkeyPatch) -> None:
+    tried = [abs(gamma - 0.97) for gamma in gammas("cmaes", 60, monkeypatch)]
+    assert max(tried[-10:]) < 0.01 < max(tried[:20])
+
+
+def test_a_quasi_random_search_leaves_no_gap(monkeypatch: pytest.MonkeyPatch) -> None:
+    # The first is the entry. Sixteen of Sobol's points lie in sixteen equal parts, most of them where theirs begins.
+    tried = gammas("qmc", 17, monkeypatch)[1:]
+    assert len({int((gamma - 0.9) / 0.099 * 16 + 1e-6) for gamma in tried}) == 16
+
+
+def test_optunas_dashboard_shows_a_study(monkeypatch: pytest.MonkeyPatch) -> None:
+    gammas("random", 3, monkeypatch)
+    with socket.socket() as chosen:
+        chosen.bind(("127.0.0.1", 0))
+        port = chosen.getsockname()[1]
+    command = [str(Path(sys.executable).with_name("optuna-dashboard")), "sb3_lander.log", "--port", str(port)]
+    with subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as dashboard:
+        try:
+            until = time.monotonic() + 60
+            while True:
+                try:
+                    studies = requests.get(f"http://127.0.0.1:{port}/api/studies", timeout=10).json()
+                    break
+                except requests.ConnectionError:
+                    assert dashboard.poll() is None
+                    assert time.monotonic() < until
+                    time.sleep(0.2)
+            study = studies["study_summaries"][0]
+            shown = requests.get(f"http://127.0.0.1:{port}/api/studies/{study['study_id']}", timeout=10).json()
+        finally:
+            dashboard.kill()
+    assert study["study_name"] == "s"
+    assert [trial["state"] for trial in shown["trials"]] == ["Complete"] * 3
 
 
 def test_seeds_follow_from_the_study_and_the_trial() -> None:
