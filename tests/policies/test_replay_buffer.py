@@ -172,7 +172,9 @@ def test_a_saved_buffer_goes_on_to_mirror(tmp_path: Path) -> None:
     assert loaded.replay_buffer is not None
     for here, there in zip(drawn(model.replay_buffer)[:5], drawn(loaded.replay_buffer)[:5], strict=True):
         assert th.equal(here, there)
-    assert b"sb3_lander.policies.replay_buffer\n" not in (tmp_path / "buffer.pkl").read_bytes()
+    saved = (tmp_path / "buffer.pkl").read_bytes()
+    assert b"sb3_lander.policies" in saved
+    assert b"sb3_lander.policies." not in saved, "the file would not load once a module has moved"
 
 
 def test_dqn_trains_on_mirrored_transitions() -> None:
