@@ -132,7 +132,8 @@ def check_yaml(block: Block, folder: Path) -> None:
             assert recipe.entry("LunarLanderContinuous-v3")
     else:
         env_id = "LunarLanderContinuous-v3"
-        entry = read_entry(default_config("ppo"), env_id) | content
+        algo = "sac" if "replay_buffer_class" in content else "ppo"
+        entry = read_entry(default_config(algo), env_id) | content
         path.write_text(yaml.safe_dump({env_id: entry}))
         less = "-n 8192 --eval-freq -1 -f logs_of_yaml"
-        run_shell(f"python -m rl_zoo3.train --algo ppo --env {env_id} --conf-file {path} {less}", folder)
+        run_shell(f"python -m rl_zoo3.train --algo {algo} --env {env_id} --conf-file {path} {less}", folder)

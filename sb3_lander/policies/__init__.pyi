@@ -1,2 +1,4 @@
 from .policy import SeparateActorCriticPolicy as SeparateActorCriticPolicy
+from .replay_buffer import MirrorReplayBuffer as MirrorReplayBuffer
+from .replay_buffer import NStepMirrorReplayBuffer as NStepMirrorReplayBuffer
 from .symmetry import MirrorSymmetry as MirrorSymmetry

@@ -228,3 +228,7 @@ class MirrorSymmetry(nn.Module):
         if not self._permutes_action:
             return log_std
         return 0.5 * (log_std + log_std[self.action_permutation])
+
+
+# Saved replay buffers name the class by this path: it must not follow the file.
+MirrorSymmetry.__module__ = "sb3_lander.policies"

@@ -1,4 +1,4 @@
-"""Whether an entry of a hyperparameter file can work: its keys, its values and its policy, before a training begins.
+"""Whether an entry of a hyperparameter file can work: its keys, values, policy and buffer, before a training begins.
 
 By hand, since what is valid is what the algorithm's constructor and the RL Zoo take, which no schema library reads.
 """
@@ -13,6 +13,7 @@ from typing import Any
 
 import gymnasium as gym
 from stable_baselines3.common.base_class import BaseAlgorithm
+from stable_baselines3.common.buffers import ReplayBuffer
 
 # What the RL Zoo itself takes out of an entry, whatever the algorithm.
 _ZOO_KEYS = {"n_timesteps", "n_envs", "policy", "policy_kwargs", "normalize", "frame_stack", "env_kwargs"}
@@ -29,6 +30,7 @@ _TYPES: dict[str, tuple[Any, str]] = {
     "monitor_kwargs": (Mapping | str, "a mapping"),
     "normalize": (bool | Mapping | str, "true, false or a mapping"),
     "policy": (str, "the name of a policy, or its dotted path"),
+    "replay_buffer_class": (str | type | None, "the dotted path of a replay buffer"),
 }
 _WORDS = {int: "a whole number", float: "a number", bool: "true or false", str: "a string", types.NoneType: "null"}
 
@@ -99,7 +101,7 @@ def _matches(value: Any, hint: Any) -> bool:
         return any(_matches(value, option) for option in options)
     if hint in (int, float):
         return isinstance(value, (int, hint)) and not isinstance(value, bool)
-    if hint in (bool, str, Mapping, types.NoneType):
+    if hint in (bool, str, type, Mapping, types.NoneType):
         return isinstance(value, hint)
     return typing.get_origin(hint) is not tuple or isinstance(value, (list, tuple))
 
@@ -119,6 +121,51 @@ def policy_class(name: str, algo_class: type[BaseAlgorithm]) -> type:
     except (KeyError, ImportError, AttributeError) as error:
         valid = f"one of {', '.join(aliases)}, or the dotted path of a class"
         raise ValueError(f"policy: {name!r} is not valid, it must be {valid} ({error!r})") from error
+
+
+def replay_buffer_class(entry: Mapping[str, Any]) -> type[ReplayBuffer] | None:
+    """Return the class of an entry's ``replay_buffer_class``; None unless that is a dotted path.
+
+    :raises ValueError: If it is no replay buffer.
+    """
+    from rl_zoo3.utils import get_class_by_name
+
+    name = entry.get("replay_buffer_class")
+    # A name without a dot, as HerReplayBuffer, and an expression are the Zoo's to read.
+    if not isinstance(name, str) or "." not in name or not name.replace(".", "").isidentifier():
+        return None
+    try:
+        found: type[ReplayBuffer] = get_class_by_name(name)
+        if not issubclass(found, ReplayBuffer):
+            raise TypeError(f"{found} is no subclass of ReplayBuffer")
+    except (ImportError, AttributeError, TypeError, ValueError) as error:
+        valid = "the dotted path of a replay buffer"
+        raise ValueError(f"replay_buffer_class: {name!r} is not valid, it must be {valid} ({error!r})") from error
+    return found
+
+
+def build_replay_buffer(
+    entry: Mapping[str, Any],
+    buffer_class: type[ReplayBuffer],
+    observation_space: gym.Space[Any],
+    action_space: gym.Space[Any],
+) -> None:
+    """Construct the entry's replay buffer once, with room for one step, so that wrong arguments show before the run.
+
+    :raises ValueError: With the reason, if the class refuses its arguments.
+    """
+    given = dict(entry.get("replay_buffer_kwargs") or {})
+    try:
+        buffer_class(
+            1,
+            observation_space,
+            action_space,
+            device="cpu",
+            optimize_memory_usage=entry.get("optimize_memory_usage", False),
+            **given,
+        )
+    except (TypeError, ValueError, AssertionError, NotImplementedError) as error:
+        raise ValueError(f"replay_buffer_kwargs {given} do not suit {buffer_class.__name__}: {error}") from error
 
 
 def build_policy(

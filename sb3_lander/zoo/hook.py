@@ -8,6 +8,7 @@ import importlib
 from types import ModuleType
 from typing import Any
 
+import sb3_lander
 from sb3_lander.envs.registration import ENV_IDS, register_envs, use_dummy_display_if_headless
 
 
@@ -19,6 +20,9 @@ def register() -> None:
     register_envs()
     use_dummy_display_if_headless()
     module = importlib.import_module("rl_zoo3.exp_manager")
+    # The Zoo evaluates an entry's replay_buffer_class among that module's names, for any environment.
+    importlib.import_module("sb3_lander.policies")
+    vars(module)["sb3_lander"] = sb3_lander
     if "ExperimentManager" in vars(module):
         _install(vars(module)["ExperimentManager"])
     elif not isinstance(module, _UnfinishedModule):

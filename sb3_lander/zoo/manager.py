@@ -75,7 +75,7 @@ class LanderExperimentManager(ExperimentManager):
         return entries.Hyperparameters(copy.deepcopy(hyperparams)), saved
 
     def _check_policy(self, hyperparams: dict[str, Any]) -> None:
-        """Build the environment and the policy once and drop them."""
+        """Build the environment, the policy and the replay buffer once and drop them."""
         env_kwargs = self.env_kwargs or hyperparams.get("env_kwargs", {})
         if self.eval_env_kwargs != env_kwargs:
             self._make_env(hyperparams, self.eval_env_kwargs).close()
@@ -89,9 +89,13 @@ class LanderExperimentManager(ExperimentManager):
                 f"{self.algo} cannot act in {self.env_name.gym_id}: its actions are {env.action_space}; valid: {valid}"
             )
         policy_class = checks.policy_class(hyperparams["policy"], ALGOS[self.algo])
-        is_mapping = not isinstance(hyperparams.get("policy_kwargs"), str)
-        if known_wrapper and is_mapping and not hyperparams.get("frame_stack"):
-            checks.build_policy(hyperparams, policy_class, env.observation_space, env.action_space)
+        buffer_class = checks.replay_buffer_class(hyperparams)
+        if known_wrapper and not hyperparams.get("frame_stack"):
+            spaces = env.observation_space, env.action_space
+            if not isinstance(hyperparams.get("policy_kwargs"), str):
+                checks.build_policy(hyperparams, policy_class, *spaces)
+            if buffer_class is not None and not isinstance(hyperparams.get("replay_buffer_kwargs"), str):
+                checks.build_replay_buffer(hyperparams, buffer_class, *spaces)
 
     def _make_env(self, hyperparams: dict[str, Any], env_kwargs: dict[str, Any]) -> gym.Env[Any, Any]:
         try:
@@ -131,6 +135,8 @@ class LanderExperimentManager(ExperimentManager):
                     {name: options | ({"training": training} if name in ours else {})} for name, options in wrappers
                 ]
                 self._vec_env_wrappers[training] = get_wrapper_class({"vec_env_wrapper": told}, "vec_env_wrapper")
+        if (buffer_class := checks.replay_buffer_class(hyperparams)) is not None:
+            hyperparams["replay_buffer_class"] = buffer_class
         return super()._preprocess_hyperparams(hyperparams)
 
     def create_envs(self, n_envs: int, eval_env: bool = False, no_log: bool = False) -> VecEnv:
