@@ -32,6 +32,8 @@ from sb3_lander.tuning.parameter import Parameter
 TARGET = Path(__file__).resolve().parent / "generated"
 PACKAGE = Path(sb3_lander.__file__).parent
 
+LANDERS = ("LunarLanderContinuous", "LunarLander")
+
 ZOO_KEYS = {
     "n_timesteps": ("number", "needed", "environment steps of the whole training; `-n` overrides it"),
     "n_envs": ("int", "1", "environments that run side by side"),
@@ -114,7 +116,8 @@ def algorithm_keys() -> str:
     """Return a section for each algorithm that has an entry: its keys, SB3's default, and the entry's value."""
     parts = []
     for algo in sorted((name for name in config_names() if name in ALGOS), key=lambda name: (name != "ppo", name)):
-        entry = yaml.safe_load(default_config(algo).read_text())["LunarLanderContinuous-v3"]
+        content = yaml.safe_load(default_config(algo).read_text())
+        entries = {lander: content[f"{lander}-v3"] for lander in LANDERS if f"{lander}-v3" in content}
         words = parameters_of(ALGOS[algo])
         rows = []
         for name, parameter in inspect.signature(ALGOS[algo].__init__).parameters.items():
@@ -122,15 +125,20 @@ def algorithm_keys() -> str:
                 continue
             if name in ZOO_KEYS:
                 continue
-            here = code(entry[name]) if name in entry else ""
-            effect = words.get(name, "")
-            rows.append([f"`{name}`", f"`{type_name(parameter.annotation)}`", code(parameter.default), here, effect])
-        entry["n_timesteps"] = int(entry["n_timesteps"])
-        others = [
-            f"`{key}: {entry[key]}`" for key in entry if key in ZOO_KEYS and key not in ("policy_kwargs", "callback")
-        ]
-        head = ["key", "type", "SB3's default", "our entry", "effect (SB3's words)"]
-        parts.append(f"### {algo}\n\nOur entry's other keys: {', '.join(others)}.\n\n{table(head, rows)}\n")
+            here = [code(entry[name]) if name in entry else "" for entry in entries.values()]
+            row = [f"`{name}`", f"`{type_name(parameter.annotation)}`", code(parameter.default)]
+            rows.append([*row, *here, words.get(name, "")])
+        text = f"### {algo}\n\n"
+        for lander, entry in entries.items():
+            entry["n_timesteps"] = int(entry["n_timesteps"])
+            others = ", ".join(
+                f"`{key}: {entry[key]}`"
+                for key in entry
+                if key in ZOO_KEYS and key not in ("policy_kwargs", "callback")
+            )
+            text += f"The other keys of our entry for `{lander}`: {others}.\n\n"
+        head = ["key", "type", "SB3's default", *(f"`{lander}`" for lander in entries), "effect (SB3's words)"]
+        parts.append(f"{text}{table(head, rows)}\n")
     return "\n".join(parts)
 
 

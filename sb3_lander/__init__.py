@@ -1,4 +1,4 @@
-"""sb3-lander: train, evaluate and ship agents for ``LunarLanderContinuous`` with stock Stable-Baselines3.
+"""sb3-lander: train, evaluate and ship agents for the lunar lander with stock Stable-Baselines3.
 
 The rooms, from the ground up; a module imports only from its own room and those before it::
 
@@ -15,8 +15,8 @@ The rooms, from the ground up; a module imports only from its own room and those
     report       figures and pages for people
     cli          python -m sb3_lander: parse, call, print
 
-Importing this package registers ``LunarLanderContinuous-v2`` with gymnasium and imports neither torch nor
-rl_zoo3; the public names are imported when first used. Where the RL Zoo is already loaded (its
+Importing this package registers ``LunarLanderContinuous-v2`` and ``LunarLander-v2`` with gymnasium and imports
+neither torch nor rl_zoo3; the public names are imported when first used. Where the RL Zoo is already loaded (its
 ``--gym-packages sb3_lander``), importing also registers the hyperparameters with it.
 """
 

@@ -21,6 +21,7 @@ def name_of(page: Path) -> str:
     return str(page.relative_to(REPO))
 
 
+@pytest.mark.filterwarnings("ignore:.*LunarLander-v2 is out of date:DeprecationWarning")
 @pytest.mark.parametrize(
     "page",
     [page for page in PAGES if any(b.language in TRIED and b.reason is None for b in blocks(page.read_text()))],

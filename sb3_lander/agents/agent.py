@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Protocol
 
 import gymnasium as gym
+from gymnasium import spaces
 from stable_baselines3.common.base_class import BaseAlgorithm
 from stable_baselines3.common.type_aliases import PolicyPredictor
 from stable_baselines3.common.vec_env import DummyVecEnv, VecNormalize
@@ -16,7 +17,7 @@ from stable_baselines3.common.vec_env import DummyVecEnv, VecNormalize
 from sb3_lander.agents import safe_policy, trusted
 from sb3_lander.agents.environment import AgentEnv, EnvWrapper
 from sb3_lander.agents.safe_policy import TRUST, UntrustedError
-from sb3_lander.envs.registration import V3_ID
+from sb3_lander.envs.registration import DISCRETE_V3_ID, V3_ID
 from sb3_lander.runs import normalization
 from sb3_lander.runs.archive import read_settings
 from sb3_lander.runs.run import Run, thin_out
@@ -65,8 +66,9 @@ class Agent:
             in a run folder the run's settings are heeded.
         :param best: Take the run's ``best_model.zip`` instead.
         :param options: ``trust=True`` to load as SB3 does, by unpickling, which can run any code of the files' author;
-            ``env_id`` and ``env_kwargs`` for another environment than the run's (``LunarLanderContinuous-v3`` without a
-            run); ``algo`` to name the algorithm where it is trusted.
+            ``env_id`` and ``env_kwargs`` for another environment than the run's (without a run, that is
+            ``LunarLander-v3`` for discrete actions, else ``LunarLanderContinuous-v3``); ``algo`` to name the algorithm
+            where it is trusted.
         :raises FileNotFoundError: If there is no such file, or the run has no such model or lacks its statistics.
         :raises ValueError: If a file is damaged, or the run has settings that cannot be heeded.
         :raises UntrustedError: If a file holds what only unpickling could read.
@@ -173,11 +175,14 @@ class _Loader:
             policy = trusted.load_policy(model, algo)
         else:
             policy = safe_policy.load_policy(model, settings, None if self.run is None else self.env.make)
+        env = self.env
+        if self.run is None and self.env_id is None and isinstance(policy.action_space, spaces.Discrete):
+            env = replace(env, env_id=DISCRETE_V3_ID)
         statistics = None if file is None else self._load_statistics(file)
         step, start_time = settings.get("num_timesteps"), settings.get("start_time")
         step = step if isinstance(step, int) else 0
         started = start_time / 1e9 if isinstance(start_time, int) else None
-        return Agent(policy, self.env, statistics, step, model, file, borrowed, self.run, started)
+        return Agent(policy, env, statistics, step, model, file, borrowed, self.run, started)
 
     def _statistics_file(self, model: Path) -> tuple[Path | None, bool]:
         """Return the file of the model's statistics, and whether it is the run's latest for lack of its own."""

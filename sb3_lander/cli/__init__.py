@@ -24,7 +24,8 @@ def add_model_arguments(parser: argparse.ArgumentParser) -> None:
     add = parser.add_argument
     add("path", type=Path, metavar="PATH", help="a run folder of the RL Zoo, or a model's .zip")
     add("--algo", help="with --trust, the algorithm (default: as the run or the model's settings tell)")
-    add("--env", dest="env_id", metavar="ENV", help="environment id (default: the run's, or LunarLanderContinuous-v3)")
+    what = "environment id (default: the run's, or the lander that takes the model's actions)"
+    add("--env", dest="env_id", metavar="ENV", help=what)
     add("--safe", action="store_true", help=argparse.SUPPRESS)  # what it asked for is how every file is loaded now
     add_loading_arguments(parser)
 

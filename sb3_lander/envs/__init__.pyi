@@ -1,5 +1,7 @@
 from .batched_subproc_vec_env import BatchedSubprocVecEnv as BatchedSubprocVecEnv
 from .envpool_vec_env import EnvPoolVecEnv as EnvPoolVecEnv
+from .registration import DISCRETE_V2_ID as DISCRETE_V2_ID
+from .registration import DISCRETE_V3_ID as DISCRETE_V3_ID
 from .registration import ENV_IDS as ENV_IDS
 from .registration import V2_ID as V2_ID
 from .registration import V3_ID as V3_ID

@@ -16,19 +16,26 @@ V2_ID = "LunarLanderContinuous-v2"
 V3_ID = "LunarLanderContinuous-v3"
 """Gymnasium's own id. Without wind, v2 and v3 are the same task (v3 mended the wind and the reset)."""
 
-ENV_IDS = (V2_ID, V3_ID)
+DISCRETE_V2_ID = "LunarLander-v2"
+"""The id of the Hugging Face deep RL course, dropped and brought back likewise."""
+
+DISCRETE_V3_ID = "LunarLander-v3"
+"""Gymnasium's own id of the lander with four actions: no engine, the left, the main or the right one at full power."""
+
+ENV_IDS = (V2_ID, V3_ID, DISCRETE_V2_ID, DISCRETE_V3_ID)
 
 
 def register_envs() -> None:
-    """Register ``LunarLanderContinuous-v2`` with gymnasium, as the same simulator as v3; safe to call many times.
+    """Register both v2 ids with gymnasium, each as the same simulator as its v3; safe to call many times.
 
     Gymnasium's advice to upgrade to v3 is silenced. An id that is already registered as something else is left as it
     is, and so is the advice.
     """
-    ours = replace(deepcopy(gym.spec(V3_ID)), id=V2_ID)
-    if gym.registry.setdefault(V2_ID, ours) == ours:
-        # At every call, because whoever imported us inside warnings.catch_warnings() has lost the filter since.
-        warnings.filterwarnings("ignore", f".*The environment {V2_ID} is out of date", DeprecationWarning)
+    for old, new in ((V2_ID, V3_ID), (DISCRETE_V2_ID, DISCRETE_V3_ID)):
+        ours = replace(deepcopy(gym.spec(new)), id=old)
+        if gym.registry.setdefault(old, ours) == ours:
+            # At every call, because whoever imported us inside warnings.catch_warnings() has lost the filter since.
+            warnings.filterwarnings("ignore", f".*The environment {old} is out of date", DeprecationWarning)
 
 
 def use_dummy_display_if_headless() -> None:

@@ -7,15 +7,13 @@ from typing import Any
 
 import torch as th
 from gymnasium import spaces
-from stable_baselines3.common.distributions import (
-    DiagGaussianDistribution,
-    Distribution,
-)
+from stable_baselines3.common.distributions import CategoricalDistribution, DiagGaussianDistribution, Distribution
 from stable_baselines3.common.policies import ActorCriticPolicy, BasePolicy
 from stable_baselines3.common.torch_layers import BaseFeaturesExtractor, FlattenExtractor, MlpExtractor
 from stable_baselines3.common.type_aliases import PyTorchObs, Schedule
 from torch import nn
 
+from sb3_lander.policies.categorical import FastCategorical
 from sb3_lander.policies.eager import changes_no_vector, is_in_mode
 from sb3_lander.policies.fused_adam import fused_class, split_flat_state
 from sb3_lander.policies.gaussian import FastDiagGaussian, clamp
@@ -50,14 +48,14 @@ class SeparateActorCriticPolicy(ActorCriticPolicy):
         changes), or ``"state_dependent"`` (a linear head on the actor's last hidden layer). Box actions only.
     :param log_std_init: Natural logarithm of the std at the start; -2 to 0 is usual.
     :param log_std_bounds: ``(low, high)`` that the log std is kept within; a floor near -1.5 keeps exploring.
-    :param mirror: A mirror symmetry that the actor obeys exactly and the critic too: the name ``"lunar_lander"``, or a
-        mapping with ``obs_permutation``, ``obs_sign``, ``action_sign`` and optionally ``action_permutation`` and
-        ``method`` (see :class:`~sb3_lander.policies.symmetry.MirrorSymmetry`). None for no symmetry.
+    :param mirror: A mirror symmetry that actor and critic obey exactly: ``"lunar_lander"`` or
+        ``"lunar_lander_discrete"``, or a mapping with ``obs_permutation``, ``obs_sign``, ``action_sign`` and perhaps
+        ``action_permutation`` and ``method`` (see :class:`~sb3_lander.policies.symmetry.MirrorSymmetry`).
     :param value_scale: The critic's output is multiplied by this. With ``vf_coef`` divided by its square it is the same
         as training on rewards divided by it (PPO normalises advantages), but every reported return stays raw.
         Choose it near the size of a return's spread; 1 changes nothing.
     :param fast: Fewer, larger kernels for the same mathematics, in the optimizer's step and in the backward passes of
-        MLP and Gaussian. Results differ from ``fast=False`` by float rounding only.
+        MLP and distribution. Results differ from ``fast=False`` by float rounding only.
     :param use_sde: gSDE exploration, as in SB3; not together with the options on mean, std and mirror.
     :param optimizer_kwargs: See SB3: given explicitly, they replace SB3's ``eps=1e-5`` for Adam.
     :raises ValueError: If an option makes no sense for the spaces, or together with another one.
@@ -165,9 +163,11 @@ class SeparateActorCriticPolicy(ActorCriticPolicy):
             # Starts as the same std for every state, so that the first rollouts explore as "learned" does.
             nn.init.zeros_(self.log_std_net.weight)
             nn.init.constant_(self.log_std_net.bias, self.log_std_init)
-        self._is_fused = self.fast and own and isinstance(self.action_dist, DiagGaussianDistribution)
+        self._is_fused = self.fast and own and not self.use_sde
         if self.fast and type(self.action_dist) is DiagGaussianDistribution:
             self.action_dist = FastDiagGaussian(self.action_dist.action_dim)
+        elif self.fast and type(self.action_dist) is CategoricalDistribution:
+            self.action_dist = FastCategorical(self.action_dist.action_dim)
         kind: Any = fused_class(self.optimizer_class, self.optimizer_kwargs) if self.fast else self.optimizer_class
         # Anew, since the base class made it before the parameters above were added or taken away.
         self.optimizer = kind(self.parameters(), lr=lr_schedule(1), **self.optimizer_kwargs)
@@ -271,7 +271,7 @@ class SeparateActorCriticPolicy(ActorCriticPolicy):
         :param output: What ``action_net`` makes of the layer, where that is known.
         """
         is_gaussian, symmetry = isinstance(self.action_dist, DiagGaussianDistribution), self.symmetry
-        if symmetry is None and not is_gaussian:
+        if symmetry is None and output is None and not is_gaussian:
             return super()._get_action_dist_from_latent(latent_pi)
         output = self.action_net(latent_pi) if output is None else output
         if symmetry is not None:

@@ -20,6 +20,13 @@ SYMMETRIES: dict[str, dict[str, Any]] = {
         "obs_sign": [-1, 1, -1, 1, -1, -1, 1, 1],
         "action_sign": [1, -1],
     },
+    # The same with four actions (none, left, main, right engine), of which the two side engines change places.
+    "lunar_lander_discrete": {
+        "obs_permutation": [0, 1, 2, 3, 4, 5, 7, 6],
+        "obs_sign": [-1, 1, -1, 1, -1, -1, 1, 1],
+        "action_sign": [1, 1, 1, 1],
+        "action_permutation": [0, 3, 2, 1],
+    },
 }
 """The mirror symmetries known by name, as the plain mappings that a YAML file could also hold."""
 

@@ -86,11 +86,20 @@ def slice_policy(agent: Agent, *, others: Mapping[int, float]) -> Slice:
     grid[:, 0], grid[:, 1] = np.tile(x, y.size), np.repeat(y, x.size)
     for index, value in others.items():
         grid[:, index] = value
-    actions = agent.predict(grid)[0].reshape(y.size, x.size, 2)
+    main, side = _commands(agent.predict(grid)[0]).reshape(2, y.size, x.size)
     policy: Any = agent.policy
     values = None
     if hasattr(policy, "predict_values"):
         observations = grid if agent.vec_normalize is None else agent.vec_normalize.normalize_obs(grid)
         with th.no_grad():
             values = policy.predict_values(policy.obs_to_tensor(observations)[0]).numpy().reshape(y.size, x.size)
-    return Slice(x, y, actions[..., 0], actions[..., 1], values)
+    return Slice(x, y, main, side, values)
+
+
+def _commands(actions: np.ndarray) -> np.ndarray:
+    """Return the main engine's and the side engines' commands, shape ``(2, n)``, as the continuous lander takes them.
+
+    :param actions: Shape ``(n, 2)``, or ``(n,)`` of the discrete lander: none, left, main or right engine.
+    """
+    engines = np.array([[-1.0, -1.0, 1.0, -1.0], [0.0, -1.0, 0.0, 1.0]])
+    return actions.T if actions.ndim == 2 else engines[:, actions]

@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import Any
 
 import yaml
-from gymnasium import spaces
 from gymnasium.envs.box2d.lunar_lander import LunarLander
 
 from sb3_lander.agents.agent import Agent
@@ -96,7 +95,7 @@ def _lander_plots(agent: Agent, report: EvaluationReport, tasks: Sequence[Task])
     with agent.make_env() as env:
         if not isinstance(env.unwrapped, LunarLander):
             return []
-        has_slices = isinstance(env.action_space, spaces.Box) and env.observation_space.shape == (8,)
+        has_slices = env.observation_space.shape == (8,)
     found = [evaluation_figures.flights(*fly(agent, tasks[:_DRAWN_FLIGHTS])), evaluation_figures.touchdowns(report)]
     if has_slices:
         found.append(evaluation_figures.slices(slice_policy(agent, others=_DESCENT), "upright and falling"))

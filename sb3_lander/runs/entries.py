@@ -42,6 +42,11 @@ def default_config(algo: str) -> Path:
     return _config_folder() / f"{algo}.yml"
 
 
+def has_entry(algo: str, env_id: str) -> bool:
+    """Tell whether this package has hyperparameters for an algorithm and an environment."""
+    return algo in config_names() and env_id in read_yaml(default_config(algo), "hyperparameter file")
+
+
 def default_space(algo: str) -> Path | None:
     """Return the path of this package's search space for an algorithm, or None where it has none."""
     path = _config_folder() / "spaces" / f"{algo}.yml"

@@ -44,7 +44,8 @@ class LanderExperimentManager(ExperimentManager):
     def __init__(self, args: Any, algo: str, env_id: str, *rest: Any, **kwargs: Any) -> None:
         given = inspect.signature(ExperimentManager.__init__).bind(self, args, algo, env_id, *rest, **kwargs).arguments
         super().__init__(args, algo, env_id, *rest, **kwargs)
-        if given.get("config") is None and algo in entries.config_names():
+        # An algorithm without one cannot act in the environment: the check of its actions then has the word.
+        if given.get("config") is None and entries.has_entry(algo, env_id):
             self.config = str(entries.default_config(algo))
         if not any(word.startswith("--n-eval-envs") for word in sys.argv):
             self.n_eval_envs = max(self.n_eval_envs, self.n_eval_episodes)

@@ -37,6 +37,12 @@ OURS = {"net_arch": {"pi": [16], "vf": [8]}, "bounded_mean": True, "mirror": "lu
 
 MODELS: dict[str, tuple[str, Any, str, dict[str, Any]]] = {
     "ppo with our policy": ("ppo", SeparateActorCriticPolicy, CONTINUOUS, {**SMALL, "policy_kwargs": OURS}),
+    "ppo with our policy and four actions": (
+        "ppo",
+        SeparateActorCriticPolicy,
+        DISCRETE,
+        {**SMALL, "policy_kwargs": {"mirror": "lunar_lander_discrete", "activation_fn": "relu", "fast": True}},
+    ),
     "ppo with a state-dependent std": (
         "ppo",
         SeparateActorCriticPolicy,

@@ -18,7 +18,8 @@ from sb3_lander import Agent, SeparateActorCriticPolicy
 from sb3_lander.__main__ import main
 from sb3_lander.agents import onnx as export
 
-V3 = "LunarLanderContinuous-v3"
+V3, DISCRETE = "LunarLanderContinuous-v3", "LunarLander-v3"
+FOUR = {"mirror": "lunar_lander_discrete", "fast": True, "activation_fn": "relu"}
 OURS = {"mirror": "lunar_lander", "bounded_mean": True, "fast": True, "activation_fn": "relu"}
 
 
@@ -38,6 +39,7 @@ def acts(file: Path, observations: np.ndarray) -> np.ndarray:
         (lambda: PPO(SeparateActorCriticPolicy, V3, policy_kwargs=OURS), V3),
         (lambda: PPO("MlpPolicy", V3, policy_kwargs={"log_std_init": 2.0}), V3),
         (lambda: PPO(SeparateActorCriticPolicy, V3, policy_kwargs={"log_std_bounds": [-1, 0.5], "fast": True}), V3),
+        (lambda: PPO(SeparateActorCriticPolicy, DISCRETE, policy_kwargs=FOUR), DISCRETE),
         (lambda: SAC("MlpPolicy", "Pendulum-v1"), "Pendulum-v1"),
         (lambda: ARS("LinearPolicy", "Pendulum-v1"), "Pendulum-v1"),
         (lambda: DQN("MlpPolicy", "CartPole-v1"), "CartPole-v1"),

@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import json
+import re
+import shutil
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 from conftest import REPO, python
 
 from sb3_lander.__main__ import main
+from sb3_lander.evaluation.outcome import OUTCOMES
 
 
 def test_config_prints_the_path_of_our_file(capsys: pytest.CaptureFixture[str]) -> None:
@@ -90,3 +95,37 @@ def test_help_does_not_load_torch(tmp_path: Path) -> None:
     code = "import sys\nfrom sb3_lander.__main__ import main\n"
     code += "try: main(['--help'])\nfinally: print('torch' in sys.modules)"
     assert python(code=code, cwd=tmp_path).output.splitlines()[-1] == "False"
+
+
+@pytest.mark.filterwarnings("ignore:.*LunarLander-v2 is out of date:DeprecationWarning")
+@pytest.mark.parametrize("algo", ["ppo", "dqn"])
+def test_every_command_takes_a_run_of_the_discrete_lander(
+    algo: str, zoo: Callable[..., str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    small = {"ppo": "n_envs:4 n_steps:64 batch_size:64", "dqn": "learning_starts:100 buffer_size:1000"}
+    short = "-n 768 --save-freq 256 --eval-freq 512 --eval-episodes 1"
+    zoo(f"train --algo {algo} --env LunarLander-v2 {short} --seed 1 -params {small[algo]}")
+    run = tmp_path / "logs" / algo / "LunarLander-v2_1"
+
+    def output_of(command: str) -> str:
+        assert main(command.format(run=run, out=tmp_path).split()) == 0
+        return capsys.readouterr().out
+
+    evaluated = output_of("evaluate {run} --episodes 3 --json {out}/report.json")
+    assert "LunarLander-v2: 3 fixed tasks" in evaluated
+    episodes = json.loads((tmp_path / "report.json").read_text())["episodes"]
+    # One engine fires a step, for 0.30 or 0.03, or none; every flight is told how it ended.
+    assert all(0 <= episode["fuel"] <= 0.30 * episode["length"] + 1e-6 for episode in episodes)
+    assert {episode["outcome"] for episode in episodes} <= set(OUTCOMES) - {"terminated"}
+    table = output_of("evaluate {run} --episodes 2 --checkpoints")
+    assert re.findall(r"^ +(\d+) +-?\d", table, flags=re.MULTILINE)[:3] == ["256", "512", "768"]
+    assert "Episode Reward" in output_of("enjoy {run} --no-render -n 1000")
+    assert "differ by at most 0.0e+00" in output_of("export {run} --onnx {out}/lander.onnx")
+    output_of("report {run} -o {out}/report.html --episodes 3 --figures {out}/figures")
+    assert {"flights", "slices"} <= {figure.stem for figure in (tmp_path / "figures").rglob("*.svg")}
+    shutil.copytree(run, tmp_path / "others" / "LunarLander-v2_2")
+    output_of("compare {run} {out}/others -o {out}/compare.html --episodes 2")
+    (run / "LunarLander-v2.zip").unlink()
+    (run / "rl_model_768_steps.zip").unlink()
+    assert "Resuming" in output_of("resume {run}")
+    assert (run / "LunarLander-v2.zip").is_file()

@@ -416,9 +416,12 @@ def test_a_zip_of_any_algorithm_needs_nothing_but_its_environment(
     assert evaluate_command(tmp_path / "model.zip", FEW, "--trust --env", env_id).json == report
 
 
-def test_the_environment_of_a_zip_is_v3_unless_said_otherwise(tmp_path: Path, evaluate_command: Evaluate) -> None:
-    PPO("MlpPolicy", gym.make(V3), device="cpu").save(tmp_path / "model.zip")
-    assert evaluate_command(tmp_path / "model.zip", FEW).json["env_id"] == V3
+def test_the_environment_of_a_zip_is_the_lander_it_can_fly_unless_said_otherwise(
+    tmp_path: Path, evaluate_command: Evaluate
+) -> None:
+    for env_id in ("LunarLander-v3", V3):
+        PPO("MlpPolicy", gym.make(env_id), device="cpu").save(tmp_path / "model.zip")
+        assert evaluate_command(tmp_path / "model.zip", FEW).json["env_id"] == env_id
     done = evaluate_command(tmp_path / "model.zip", FEW, "--env CartPole-v1")
     assert (done.status, done.err[:62]) == (2, "sb3_lander: error: the model does not fit CartPole-v1: Box([ -")
 

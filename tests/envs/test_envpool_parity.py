@@ -27,6 +27,17 @@ def land(observations: np.ndarray) -> np.ndarray:
     return np.clip(np.stack([20 * hover - 1, -20 * turn], axis=1), -1, 1)
 
 
+def land_discretely(observations: np.ndarray) -> np.ndarray:
+    """Land with four actions, as gymnasium's heuristic does where the lander is not continuous."""
+    x, y, vx, vy, angle, omega, left, right = observations.T
+    touches = (left + right) > 0
+    target = np.clip(0.5 * x + vx, -0.4, 0.4)
+    turn = np.where(touches, 0.0, 0.5 * (target - angle) - omega)
+    hover = np.where(touches, -0.5 * vy, 0.5 * (0.55 * np.abs(x) - y) - 0.5 * vy)
+    conditions = [(hover > np.abs(turn)) & (hover > 0.05), turn < -0.05, turn > 0.05]
+    return np.select(conditions, [2, 3, 1], default=0)
+
+
 def walk(observations: np.ndarray) -> np.ndarray:
     """Stumble and fall after about 83 steps: a fixed linear policy with the weights of seed 10."""
     weights = np.random.default_rng(10).normal(size=(24, 4))
@@ -47,6 +58,7 @@ def swing(observations: np.ndarray) -> np.ndarray:
 
 POLICIES: dict[str, Policy] = {
     "LunarLanderContinuous-v3": land,
+    "LunarLander-v3": land_discretely,
     "BipedalWalker-v3": walk,
     "CartPole-v1": balance,
     "Pendulum-v1": swing,
@@ -78,23 +90,40 @@ def test_a_fixed_policy_has_gymnasiums_mean_return_and_length_within_four_standa
     assert np.all(np.abs(difference) <= 4 * error), f"{difference} against standard errors of {error}"
 
 
-def test_the_landers_reward_is_the_change_of_its_shaping_less_its_fuel() -> None:
+def explore(rng: np.random.Generator, observations: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Return actions that mostly land, and the fuel that each costs."""
+    is_random = rng.random((len(observations), 1)) < 0.1
+    actions = np.where(is_random, rng.uniform(-1.5, 1.5, (len(observations), 2)), land(observations))
+    main, lateral = np.clip(actions, -1, 1).T
+    side = np.abs(lateral)
+    return actions, 0.30 * np.where(main > 0, 0.5 + 0.5 * main, 0) + 0.03 * np.where(side > 0.5, side, 0)
+
+
+def explore_discretely(rng: np.random.Generator, observations: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Do the same with four actions, whose engines have full power."""
+    is_random = rng.random(len(observations)) < 0.3
+    actions = np.where(is_random, rng.integers(4, size=len(observations)), land_discretely(observations))
+    return actions, np.array([0.0, 0.03, 0.30, 0.03])[actions]
+
+
+@pytest.mark.parametrize(
+    ("task", "act"), [("LunarLanderContinuous-v3", explore), ("LunarLander-v3", explore_discretely)]
+)
+def test_the_landers_reward_is_the_change_of_its_shaping_less_its_fuel(
+    task: str, act: Callable[[np.random.Generator, np.ndarray], tuple[np.ndarray, np.ndarray]]
+) -> None:
     """The formula of ``gymnasium/envs/box2d/lunar_lander.py``, from consecutive observations and the action."""
 
     def shaping(observations: np.ndarray) -> np.ndarray:
         x, y, vx, vy, angle, _, left, right = observations.astype(np.float64).T
         return -100 * np.hypot(x, y) - 100 * np.hypot(vx, vy) - 100 * np.abs(angle) + 10 * (left + right)
 
-    env = EnvPoolVecEnv("LunarLanderContinuous-v3", N_ENVS, seed=0)
+    env = EnvPoolVecEnv(task, N_ENVS, seed=0)
     rng = np.random.default_rng(0)
     before, checked, touching, endings = env.reset(), 0, 0, set()
     for _ in range(700):
-        actions = np.where(rng.random((N_ENVS, 1)) < 0.1, rng.uniform(-1.5, 1.5, (N_ENVS, 2)), land(before))
+        actions, fuel = act(rng, before)
         after, rewards, dones, _ = env.step(actions)
-        main, lateral = np.clip(actions, -1, 1).T
-        fuel = 0.30 * np.where(main > 0, 0.5 + 0.5 * main, 0) + 0.03 * np.where(
-            np.abs(lateral) > 0.5, np.abs(lateral), 0
-        )
         expected = shaping(after) - shaping(before) - fuel
         # The simulators hold the state in float64, the observations in float32.
         np.testing.assert_allclose(rewards[~dones], expected[~dones], atol=1e-3)
@@ -103,6 +132,19 @@ def test_the_landers_reward_is_the_change_of_its_shaping_less_its_fuel() -> None
     assert checked > 10_000
     assert touching > 100
     assert endings == {-100.0, 100.0}
+
+
+@pytest.mark.parametrize("task", ["LunarLanderContinuous", "LunarLander"])
+def test_v2_and_v3_are_the_same_simulator(task: str) -> None:
+    runs = []
+    for version in ("v2", "v3"):
+        env = EnvPoolVecEnv(f"{task}-{version}", 2, seed=0)
+        env.action_space.seed(0)
+        first = env.reset()
+        steps = [env.step(np.stack([env.action_space.sample() for _ in range(2)])) for _ in range(200)]
+        runs.append([first, *(observations for observations, *_ in steps)])
+        env.close()
+    np.testing.assert_array_equal(*runs)
 
 
 def test_actions_beyond_the_bounds_act_as_the_bounds() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import sys
 from pathlib import Path
 from typing import Any
@@ -14,6 +15,8 @@ from conftest import python
 from gymnasium.utils.env_checker import check_env
 
 from sb3_lander.envs.registration import (
+    DISCRETE_V2_ID,
+    DISCRETE_V3_ID,
     ENV_IDS,
     V2_ID,
     V3_ID,
@@ -22,7 +25,10 @@ from sb3_lander.envs.registration import (
     use_dummy_display_if_headless,
 )
 
-pytestmark = pytest.mark.filterwarnings("ignore:builtin type .* has no __module__ attribute:DeprecationWarning")
+pytestmark = [
+    pytest.mark.filterwarnings("ignore:builtin type .* has no __module__ attribute:DeprecationWarning"),
+    pytest.mark.filterwarnings(r"ignore:.*The environment LunarLander\w*-v2 is out of date:DeprecationWarning"),
+]
 
 
 class Scripted(gym.Env[np.ndarray, int]):
@@ -62,19 +68,18 @@ def play(env: gym.Env[Any, Any]) -> tuple[list[float], list[dict[str, Any]]]:
 
 
 @pytest.mark.parametrize("env_id", ENV_IDS)
-@pytest.mark.filterwarnings("ignore:.*The environment LunarLanderContinuous-v2 is out of date")
-def test_both_ids_make_the_continuous_lander_with_its_limit_and_threshold(env_id: str) -> None:
+def test_each_id_makes_its_lander_with_its_limit_and_threshold(env_id: str) -> None:
     env = gym.make(env_id)
-    assert env.unwrapped.continuous
+    assert env.unwrapped.continuous is ("Continuous" in env_id)
     assert env.spec.max_episode_steps == 1000
     assert env.spec.reward_threshold == 200
     env.close()
 
 
-@pytest.mark.filterwarnings("ignore:.*The environment LunarLanderContinuous-v2 is out of date")
-def test_v2_and_v3_are_the_same_simulator() -> None:
+@pytest.mark.parametrize("ids", [(V2_ID, V3_ID), (DISCRETE_V2_ID, DISCRETE_V3_ID)])
+def test_v2_and_v3_are_the_same_simulator(ids: tuple[str, str]) -> None:
     runs = []
-    for env_id in (V2_ID, V3_ID):
+    for env_id in ids:
         env = gym.make(env_id)
         first, _ = env.reset(seed=3)
         env.action_space.seed(3)
@@ -83,10 +88,11 @@ def test_v2_and_v3_are_the_same_simulator() -> None:
     np.testing.assert_array_equal(runs[0], runs[1])
 
 
-def test_registering_again_keeps_what_is_registered() -> None:
-    spec = gym.registry[V2_ID]
+@pytest.mark.parametrize("env_id", ENV_IDS)
+def test_registering_again_keeps_what_is_registered(env_id: str) -> None:
+    spec = gym.registry[env_id]
     register_envs()
-    assert gym.registry[V2_ID] is spec
+    assert gym.registry[env_id] is spec
 
 
 @pytest.mark.parametrize(("rewards", "is_success"), [([50.0, 149.0], False), ([50.0, 150.0], True), ([300.0], True)])
@@ -146,11 +152,59 @@ if __name__ == "__main__":
 """
 
 
-@pytest.mark.parametrize("method", ["spawn", "forkserver", "fork"])
-def test_making_v2_does_not_advise_v3_in_any_process(method: str, tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("env_id", "method"), [(V2_ID, "spawn"), (V2_ID, "forkserver"), (V2_ID, "fork"), (DISCRETE_V2_ID, "spawn")]
+)
+def test_making_v2_does_not_advise_v3_in_any_process(env_id: str, method: str, tmp_path: Path) -> None:
     script = tmp_path / "script.py"
-    script.write_text(WARNINGS_OF_MAKING.format(env_id=V2_ID, method=method, first=""))
+    script.write_text(WARNINGS_OF_MAKING.format(env_id=env_id, method=method, first=""))
     assert python(script, cwd=tmp_path).output.splitlines() == ["here []", "there []"]
+
+
+COURSE = """
+import sb3_lander
+import gymnasium as gym
+from stable_baselines3 import PPO
+from stable_baselines3.common.env_util import make_vec_env
+from stable_baselines3.common.evaluation import evaluate_policy
+from stable_baselines3.common.monitor import Monitor
+
+env = gym.make("LunarLander-v2")
+observation, info = env.reset()
+observation, reward, terminated, truncated, info = env.step(env.action_space.sample())
+env.close()
+
+env = make_vec_env("LunarLander-v2", n_envs=16)
+model = PPO(
+    policy="MlpPolicy",
+    env=env,
+    n_steps=1024,
+    batch_size=64,
+    n_epochs=4,
+    gamma=0.999,
+    gae_lambda=0.98,
+    ent_coef=0.01,
+    verbose=1,
+)
+model.learn(total_timesteps={steps})
+model.save("ppo-LunarLander-v2")
+
+eval_env = Monitor(gym.make("LunarLander-v2", render_mode="rgb_array"))
+mean_reward, std_reward = evaluate_policy(model, eval_env, n_eval_episodes=10, deterministic=True)
+print(f"mean_reward={{mean_reward:.2f}} +/- {{std_reward}}")
+"""
+
+
+def test_the_deep_rl_courses_first_exercise_runs_with_one_import_more(tmp_path: Path) -> None:
+    """The notebook of its unit 1, https://huggingface.co/learn/deep-rl-course/unit1/hands-on, with fewer steps."""
+    done = python(cwd=tmp_path, code=COURSE.format(steps=16_384))
+    assert done.status == 0, done.output
+    assert "out of date" not in done.output
+    (mean_return,) = re.findall(r"^mean_reward=(\S+) ", done.output, flags=re.MULTILINE)
+    assert -1000 < float(mean_return) < 300
+    played = python("-m sb3_lander evaluate ppo-LunarLander-v2.zip --episodes 3", cwd=tmp_path)
+    assert played.status == 0, played.output
+    assert "LunarLander-v3: 3 fixed tasks" in played.output
 
 
 def test_other_old_ids_are_still_advised_against(tmp_path: Path) -> None:

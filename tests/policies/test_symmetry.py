@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gymnasium as gym
 import numpy as np
 import pytest
 import torch as th
@@ -33,6 +34,36 @@ def test_the_mirrored_lander_has_its_sides_and_legs_swapped() -> None:
     obs = th.tensor([[0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 1.0, 0.0]])
     assert th.equal(mirror.mirror_obs(obs), th.tensor([[-0.1, 0.2, -0.3, 0.4, -0.5, -0.6, 0.0, 1.0]]))
     assert th.equal(mirror.mirror_action(th.tensor([[0.7, 0.8]])), th.tensor([[0.7, -0.8]]))
+
+
+def test_the_two_landers_are_mirrored_alike_but_for_their_actions() -> None:
+    mirror = MirrorSymmetry.from_spec("lunar_lander_discrete")
+    obs = lander_observations()
+    assert th.equal(mirror.mirror_obs(obs), MirrorSymmetry.from_spec("lunar_lander").mirror_obs(obs))
+    assert th.equal(mirror.mirror_action(th.tensor([[0.1, 0.2, 0.3, 0.4]])), th.tensor([[0.1, 0.4, 0.3, 0.2]]))
+
+
+@pytest.mark.parametrize("action", range(4))
+def test_the_simulator_answers_a_mirrored_action_with_the_mirrored_flight(action: int) -> None:
+    """On average over 200 starts each, since a start is as likely as its mirror image."""
+    mirror = MirrorSymmetry.from_spec("lunar_lander_discrete")
+    env = gym.make("LunarLander-v3")
+
+    def flights(action: int, first_seed: int) -> th.Tensor:
+        ends = []
+        for seed in range(first_seed, first_seed + 200):
+            env.reset(seed=seed)
+            ends.append([env.step(action)[0] for _ in range(8)][-1])
+        return th.tensor(np.array(ends))
+
+    logits = th.eye(4)[[action]]
+    mirrored = flights(int(mirror.mirror_action(logits).argmax()), 1000)
+    difference = mirror.mirror_obs(flights(action, 0)).mean(0) - mirrored.mean(0)
+    error = (2 * mirrored.var(0) / len(mirrored)).sqrt()
+    assert (difference.abs() <= 4 * error).all(), f"{difference} against standard errors of {error}"
+    if action in (1, 3):
+        assert (mirrored.mean(0)[5] / error[5]).abs() > 10, "a side engine turns the lander, so the test can fail"
+    env.close()
 
 
 @pytest.mark.parametrize("method", METHODS)

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch as th
 from conftest import ShortRun
 from selenium import webdriver
 from selenium.webdriver.chrome.service import Service
@@ -26,7 +27,7 @@ from sb3_lander.runs.training_log import Series, band, read_log
 
 pytestmark = pytest.mark.filterwarnings("ignore:.*LunarLanderContinuous-v2 is out of date:DeprecationWarning")
 
-V3 = "LunarLanderContinuous-v3"
+V3, DISCRETE = "LunarLanderContinuous-v3", "LunarLander-v3"
 
 
 @pytest.fixture(scope="module")
@@ -182,6 +183,23 @@ def test_a_slice_asks_the_policy_itself() -> None:
     assert found.value is not None
     value = model.policy.predict_values(model.policy.obs_to_tensor(observation)[0])
     assert found.value[row, column] == pytest.approx(value.item(), abs=1e-5)
+
+
+def test_a_slice_of_four_actions_shows_the_engines_that_they_fire() -> None:
+    model = PPO("MlpPolicy", DISCRETE, seed=0, device="cpu")
+    # Near the ground the left engine left of the pad, the right one right of it; high up the main engine.
+    weights, biases = th.zeros(4, 8), th.tensor([0.21, 0.0, -1.0, 0.0])
+    weights[1, 0], weights[3, 0], weights[2, 1] = -1.0, 1.0, 1.6
+    model.policy.mlp_extractor.policy_net = th.nn.Identity()
+    model.policy.action_net = th.nn.Linear(8, 4)
+    model.policy.action_net.load_state_dict({"weight": weights, "bias": biases})
+    found = flights.slice_policy(Agent.of(model, DISCRETE), others={})
+    assert found.main.shape == found.side.shape == (found.y.size, found.x.size)
+    low, high = found.y == 0.0, found.y == 1.5
+    np.testing.assert_array_equal(found.side[low][0], np.where(np.abs(found.x) > 0.21, np.sign(found.x), 0.0))
+    assert (found.main[low] == -1.0).all()
+    assert (found.main[high] == 1.0).all()
+    assert (found.side[high] == 0.0).all()
 
 
 def test_a_log_is_what_the_zoo_wrote(v2_run: ShortRun) -> None:

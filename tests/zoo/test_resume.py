@@ -74,20 +74,23 @@ def test_what_is_no_run_is_refused(tmp_path: Path, capsys: pytest.CaptureFixture
     assert "is not a run of the RL Zoo" in capsys.readouterr().err
 
 
-@pytest.mark.parametrize("algo", ["sac", "ppo"])
-def test_other_environments_and_normalised_ones_resume_too(algo: str, tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("algo", "env_id"), [("sac", "Pendulum-v1"), ("ppo", "Pendulum-v1"), ("dqn", "LunarLander-v2")]
+)
+def test_other_environments_and_normalised_ones_resume_too(algo: str, env_id: str, tmp_path: Path) -> None:
     params = {
         "ppo": "normalize:True n_envs:2 n_steps:64 batch_size:64 n_epochs:1",
         "sac": "learning_starts:100 buffer_size:1000",
+        "dqn": "learning_starts:100 buffer_size:1000",
     }
     command = (
-        f"-m rl_zoo3.train --algo {algo} --env Pendulum-v1 -n 600 --save-freq 200 --save-replay-buffer --eval-freq 250"
+        f"-m rl_zoo3.train --algo {algo} --env {env_id} -n 600 --save-freq 200 --save-replay-buffer --eval-freq 250"
     )
     trained = python(f"{command} --eval-episodes 1 --seed 3 -params {params[algo]}", cwd=tmp_path)
     assert trained.status == 0, trained.output
-    run = tmp_path / "logs" / algo / "Pendulum-v1_1"
+    run = tmp_path / "logs" / algo / f"{env_id}_1"
     # As if it had been killed: the Zoo's own checkpoints have no statistics, so the best model is what can go on.
-    (run / "Pendulum-v1.zip").unlink()
+    (run / f"{env_id}.zip").unlink()
     shutil.copy(run / "rl_model_400_steps.zip", run / "kept.zip")
     with (run / "rl_model_600_steps.zip").open("r+b") as newest:
         newest.truncate(2000)
@@ -95,7 +98,7 @@ def test_other_environments_and_normalised_ones_resume_too(algo: str, tmp_path: 
     assert resumed.status == 0, resumed.output
     assert "rl_model_600_steps.zip is not a whole checkpoint" in resumed.output or algo == "ppo"
     assert "Resuming" in resumed.output
-    assert (run / "Pendulum-v1.zip").is_file()
+    assert (run / f"{env_id}.zip").is_file()
     again = python(f"-m sb3_lander resume {run}", cwd=tmp_path)
     assert again.status == 2
     assert "has reached its budget" in again.output

@@ -20,7 +20,7 @@ from stable_baselines3 import PPO
 from sb3_lander.runs.run import Run
 
 pytestmark = [
-    pytest.mark.filterwarnings("ignore:.*LunarLanderContinuous-v2 is out of date:DeprecationWarning"),
+    pytest.mark.filterwarnings(r"ignore:.*LunarLander\w*-v2 is out of date:DeprecationWarning"),
     pytest.mark.filterwarnings("ignore::optuna.exceptions.ExperimentalWarning"),
 ]
 
@@ -29,7 +29,10 @@ Zoo = Callable[..., str]
 V2 = "--algo ppo --env LunarLanderContinuous-v2"
 V3 = "--algo ppo --env LunarLanderContinuous-v3"
 TINY = "-n 256 --eval-freq -1 -params n_envs:4 n_steps:64 batch_size:64 n_epochs:2"
-OTHERS = ["a2c", "trpo", "ppo_lstm", "ars", "sac", "td3", "ddpg", "tqc", "crossq"]
+CONTINUOUS_ALGOS = ["a2c", "trpo", "ppo_lstm", "ars", "sac", "td3", "ddpg", "tqc", "crossq"]
+DISCRETE_ALGOS = ["ppo", "a2c", "trpo", "ppo_lstm", "ars", "dqn", "qrdqn"]
+OTHERS = [(algo, "LunarLanderContinuous-v2") for algo in CONTINUOUS_ALGOS]
+OTHERS += [(algo, "LunarLander-v2") for algo in DISCRETE_ALGOS]
 
 
 def weights(model: Path) -> torch.Tensor:
@@ -138,18 +141,18 @@ def test_training_continues_from_a_saved_agent(zoo: Zoo, v2_run: ShortRun, tmp_p
     assert torch.equal(weights(continued), weights(agent))
 
 
-@pytest.mark.parametrize("algo", OTHERS)
-def test_every_other_algorithm_trains_with_our_entry(zoo: Zoo, algo: str, tmp_path: Path) -> None:
+@pytest.mark.parametrize(("algo", "env_id"), OTHERS)
+def test_every_other_entry_trains(zoo: Zoo, algo: str, env_id: str, tmp_path: Path) -> None:
     # One rollout of ppo_lstm's own length takes a minute and a half.
     shorter = ["-params", "n_steps:64"] if algo == "ppo_lstm" else []
-    command = f"train --algo {algo} --env LunarLanderContinuous-v2 -n 2000 --eval-freq 1000 --eval-episodes 1"
+    command = f"train --algo {algo} --env {env_id} -n 2000 --eval-freq 1000 --eval-episodes 1"
     output = zoo(command, *shorter)
     assert f"Loading hyperparameters from: {REPO / 'hyperparams' / algo}.yml" in output
     assert "Using 'default' hyperparameters" not in output
-    run = Run.load(tmp_path / "logs" / algo / "LunarLanderContinuous-v2_1")
+    run = Run.load(tmp_path / "logs" / algo / f"{env_id}_1")
     assert run.final_model is not None
     assert run.best_model is not None
-    assert zoo(f"enjoy --algo {algo} --env LunarLanderContinuous-v2 -f logs -n 20 --no-render").startswith("Loading")
+    assert zoo(f"enjoy --algo {algo} --env {env_id} -f logs -n 20 --no-render").startswith("Loading")
 
 
 # ------------------------------------------------------------------------------- playing, filming, drawing
@@ -252,9 +255,10 @@ for first in (
         exec(first)
         import argparse, rl_zoo3.exp_manager
         from rl_zoo3.exp_manager import ExperimentManager
-        ids = ("LunarLanderContinuous-v2", "LunarLanderContinuous-v3", "CartPole-v1")
+        ids = [f"{name}-{version}" for name in ("LunarLanderContinuous", "LunarLander") for version in ("v2", "v3")]
+        ids.append("CartPole-v1")
         made = [type(ExperimentManager(argparse.Namespace(), "ppo", i, "logs")).__name__ for i in ids]
-        os._exit(made != ["LanderExperimentManager", "LanderExperimentManager", "ExperimentManager"])
+        os._exit(made != 4 * ["LanderExperimentManager"] + ["ExperimentManager"])
     assert os.waitpid(child, 0)[1] == 0, first
 """
     done = python(code=code, cwd=tmp_path)
@@ -337,10 +341,18 @@ def test_a_bad_setting_is_one_error_and_leaves_nothing_behind(
     assert [path.name for path in tmp_path.iterdir()] == ["bad.yml"]
 
 
-def test_an_algorithm_for_other_actions_is_one_error_that_names_those_that_can(zoo: Zoo, tmp_path: Path) -> None:
-    message = "dqn cannot act in LunarLanderContinuous-v2: its actions are Box(-1.0, 1.0, (2,), float32); valid: a2c, "
-    with pytest.raises(ValueError, match=re.escape(message)):
-        zoo("train --algo dqn --env LunarLanderContinuous-v2")
+@pytest.mark.parametrize(
+    ("algo", "env_id", "message"),
+    [
+        ("dqn", "LunarLanderContinuous-v2", "its actions are Box(-1.0, 1.0, (2,), float32); valid: a2c, ddpg, ppo, "),
+        ("sac", "LunarLander-v2", "its actions are Discrete(4); valid: a2c, dqn, ppo, "),
+    ],
+)
+def test_an_algorithm_for_other_actions_is_one_error_that_names_those_that_can(
+    zoo: Zoo, algo: str, env_id: str, message: str, tmp_path: Path
+) -> None:
+    with pytest.raises(ValueError, match=re.escape(f"{algo} cannot act in {env_id}: {message}")):
+        zoo(f"train --algo {algo} --env {env_id}")
     assert not list(tmp_path.iterdir())
 
 
