@@ -38,7 +38,7 @@ class RandomWeather(gym.Wrapper[Any, Any, Any, Any], RecordConstructorArgs):
         wind_power: Sequence[float] = (0.0, 20.0),
         turbulence_power: Sequence[float] = (0.0, 2.0),
     ) -> None:
-        ranges = {"gravity": gravity, "wind_power": wind_power, "turbulence_power": turbulence_power}
+        ranges: dict[str, Any] = dict(zip(LIMITS, (gravity, wind_power, turbulence_power), strict=True))
         RecordConstructorArgs.__init__(self, **ranges)
         gym.Wrapper.__init__(self, env)
         if not isinstance(env.unwrapped, LunarLander):
