@@ -89,6 +89,7 @@ class WeatherGrid:
                     text.set(ha="center", va="center")
                 one.set_xticks(np.arange(len(self.winds)) + 0.5, [f"{wind:g}" for wind in self.winds])
                 one.set_yticks(np.arange(len(self.gravities)) + 0.5, [f"{gravity:g}" for gravity in self.gravities])
+                one.invert_yaxis()
                 one.tick_params(length=0)
                 one.set_title(title, fontsize=9)
                 one.set(xlabel="wind")
