@@ -35,6 +35,7 @@ LESS = {
     "sb3_lander tune": "--trials 1 --seeds 1 --budget 4096",
     "sb3_lander tune show": "",
     "sb3_lander tune top": "--candidates 1 --seeds 1",
+    "sb3_lander weather": "--episodes 2 --gravity -10 --wind 15",
     "rl_zoo3.train": "-n 8192 --eval-freq -1",
     "rl_zoo3.train -optimize": "-n 8192 --n-trials 1 --n-startup-trials 1 --n-evaluations 1",
     "rl_zoo3.enjoy": "-n 50 --no-render",

@@ -24,6 +24,7 @@ _SAFE_WRAPPERS = {
     "rl_zoo3.wrappers.HistoryWrapper",
     "rl_zoo3.wrappers.MaskVelocityWrapper",
     "rl_zoo3.wrappers.TimeFeatureWrapper",
+    "sb3_lander.envs.RandomWeather",
     "sb3_lander.envs.SuccessWrapper",
 }
 """Wrappers whose making runs no code but their own; any callable in ``env_wrapper`` would be called."""

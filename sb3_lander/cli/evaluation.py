@@ -1,4 +1,4 @@
-"""Commands that judge models: ``evaluate`` plays fixed tasks; ``report`` and ``compare`` write a page."""
+"""Commands that judge models: ``evaluate`` and ``weather`` play fixed tasks, ``report`` and ``compare`` write pages."""
 
 import argparse
 import contextlib
@@ -30,6 +30,21 @@ def add_to(commands: Any) -> None:
     add("--json", type=Path, metavar="FILE", help="write the report and every episode")
     add("--csv", type=Path, metavar="FILE", help="write a row for each episode")
     add("--processes", type=int, metavar="P", help="worker processes (default: one a core from 300 episodes on)")
+    add("--cluster", metavar="WHERE", help="play on a Dask cluster: its scheduler's address, or --scheduler-file")
+
+    summary = "Play fixed tasks with a saved model in each of many winds and gravities, and report."
+    parser = add_command(commands, "weather", _weather, summary)
+    add_model_arguments(parser)
+    add = parser.add_argument
+    add("--gravity", type=float, nargs="+", metavar="G", help="between -12 and 0 (default: -2 to -11.9, six of them)")
+    add("--wind", type=float, nargs="+", metavar="W", help="power of the wind, 0 to 20 (default: 0 5 10 15 20)")
+    what = "power of the turbulence, 0 to 2 (default: a tenth of the wind's, as gymnasium's 1.5 for 15)"
+    add("--turbulence", type=float, metavar="T", help=what)
+    add("--episodes", type=int, default=100, help="fixed tasks in each weather (default: %(default)s)")
+    add("--first-seed", type=int, default=1_000_000, help="the first task's seed (default: %(default)s)")
+    add("--json", type=Path, metavar="FILE", help="write the reports and every episode")
+    add("--figures", type=Path, metavar="DIR", help="save the table as a heat map, SVG and PNG")
+    add("--processes", type=int, metavar="P", help="worker processes (default: one a core)")
     add("--cluster", metavar="WHERE", help="play on a Dask cluster: its scheduler's address, or --scheduler-file")
 
     summary = "Write a page with figures and videos of runs, in one file."
@@ -125,6 +140,34 @@ def _hand_over(arguments: argparse.Namespace, results: "list[Evaluated]") -> Non
             written.append(output.log(folder, results, arguments.env_kwargs))
         except OSError as error:
             print(f"note: nothing was added to the TensorBoard log {folder}: {error.strerror}")
+    for path in written:
+        print(f"wrote {path}")
+
+
+def _weather(arguments: argparse.Namespace) -> None:
+    if arguments.json is not None and not arguments.json.parent.is_dir():
+        raise FileNotFoundError(f"no folder {arguments.json.parent} for {arguments.json.name}")
+    from sb3_lander.agents.agent import Agent
+    from sb3_lander.envs.cores import usable_cores
+    from sb3_lander.parallel.cluster import open_executor
+    from sb3_lander.report.pages import save_plots
+    from sb3_lander.report.weather import GRAVITIES, WINDS, weather_grid
+    from sb3_lander.runs.files import write_text
+
+    agent = Agent.load(arguments.path, **pick(arguments, "best", "trust", "algo", "env_id"))
+    processes = arguments.processes
+    if processes is None and arguments.cluster is None:
+        processes = len(usable_cores())
+    options: Any = {**pick(arguments, "turbulence", "episodes", "first_seed"), "progress": sys.stderr.isatty()}
+    with open_executor(arguments.cluster, processes) as executor:
+        grid = weather_grid(
+            agent, executor, gravities=arguments.gravity or GRAVITIES, winds=arguments.wind or WINDS, **options
+        )
+    print(grid)
+    written = [] if arguments.figures is None else save_plots({"": [grid.plot()]}, arguments.figures)
+    if arguments.json is not None:
+        write_text(arguments.json, grid.to_json())
+        written.append(arguments.json)
     for path in written:
         print(f"wrote {path}")
 

@@ -8,3 +8,4 @@ from .registration import V3_ID as V3_ID
 from .registration import SuccessWrapper as SuccessWrapper
 from .registration import register_envs as register_envs
 from .selection import prefer_envpool as prefer_envpool
+from .weather import RandomWeather as RandomWeather

@@ -21,6 +21,7 @@ from stable_baselines3.common.on_policy_algorithm import OnPolicyAlgorithm
 from torch import nn
 
 from sb3_lander.envs.registration import ENV_IDS, SuccessWrapper
+from sb3_lander.envs.weather import RandomWeather
 from sb3_lander.runs.entries import has_entry
 from sb3_lander.zoo.hook import register
 
@@ -136,10 +137,24 @@ def test_allenacts_numbers_are_those_of_its_tutorial(tmp_path: Path) -> None:
     model.get_env().close()
 
 
+def test_the_weather_is_drawn_anew_in_every_env_of_its_entry(tmp_path: Path) -> None:
+    env = model_of(REPO / "hyperparams/weather.yml", "LunarLanderContinuous-v3", tmp_path).get_env()
+    assert env.env_is_wrapped(RandomWeather) == [True] * env.num_envs
+    env.reset()
+    weathers = [info["weather"] for info in env.reset_infos]
+    assert len({weather["gravity"] for weather in weathers}) == env.num_envs
+    for name, (lowest, highest) in {"gravity": (-12, -2), "wind_power": (0, 20), "turbulence_power": (0, 2)}.items():
+        values = [weather[name] for weather in weathers]
+        assert lowest <= min(values) < lowest + 0.3 * (highest - lowest)
+        assert highest >= max(values) > highest - 0.3 * (highest - lowest)
+    env.close()
+
+
 @pytest.mark.parametrize(("file", "env_id"), ENTRIES, ids=lambda part: getattr(part, "stem", part))
 def test_every_entry_flags_success_by_the_environments_own_threshold(file: Path, env_id: str) -> None:
     entry = yaml.safe_load(file.read_text())[env_id]
-    assert get_class_by_name(entry["env_wrapper"]) is SuccessWrapper
+    innermost = entry["env_wrapper"][0] if isinstance(entry["env_wrapper"], list) else entry["env_wrapper"]
+    assert get_class_by_name(innermost) is SuccessWrapper
     env = SuccessWrapper(gym.make(env_id))
     assert env.threshold == 200
     env.close()
