@@ -82,7 +82,7 @@ def lines(text: str) -> list[str]:
 
 def shortened(line: str) -> str:
     """Return a command with a small budget."""
-    found = re.match(r"python -m (?:rl_zoo3\.\w+|sb3_lander(?: (?:tune (?:top|show)|zoo \w+|\S+))?)", line)
+    found = re.search(r"\bpython -m (?:rl_zoo3\.\w+|sb3_lander(?: (?:tune (?:top|show)|zoo \w+|\S+))?)", line)
     if found is None:
         return line
     name = found.group().removeprefix("python -m ") + (" -optimize" if " -optimize" in line else "")
