@@ -8,7 +8,7 @@ from pathlib import Path
 import nbformat
 import numpy as np
 import pytest
-from conftest import REPO, ShortRun, run
+from conftest import REPO, ShortRun, python, run, split
 from markdown_blocks import blocks, run_python
 from nbclient import NotebookClient
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
@@ -16,7 +16,7 @@ from tensorboard.plugins.hparams import plugin_data_pb2
 
 
 def test_weights_and_biases_gets_the_entry_and_the_curves(tmp_path: Path) -> None:
-    train = "-m rl_zoo3.train --algo ppo --env LunarLanderContinuous-v2 -n 4096 --eval-freq -1 --track".split()
+    train = split("-m rl_zoo3.train --algo ppo --env LunarLanderContinuous-v2 -n 4096 --eval-freq -1 --track")
     done = run([sys.executable, *train], tmp_path, WANDB_MODE="offline")
     assert done.status == 0, done.output
     (log,) = tmp_path.glob("wandb/offline-run-*/*.wandb")
@@ -41,8 +41,8 @@ def test_tensorboards_hparams_tab_has_what_the_page_logs(tmp_path: Path, monkeyp
 
 def test_the_zoos_plots_read_our_runs(v2_run: ShortRun, tmp_path: Path) -> None:
     log = np.load(next(v2_run.folder.glob("evaluations.npz")))["results"]
-    plots = "-m rl_zoo3.plots.all_plots -a ppo -e LunarLanderContinuous-v2 --no-million --no-display -f".split()
-    done = run([sys.executable, *plots, str(v2_run.cwd / "logs")], tmp_path, MPLBACKEND="agg")
+    plots = "-m rl_zoo3.plots.all_plots -a ppo -e LunarLanderContinuous-v2 --no-million --no-display -f"
+    done = python(plots, v2_run.cwd / "logs", cwd=tmp_path)
     assert done.status == 0, done.output
     assert f"|LunarLanderContinuous-v2|{log[-1].mean():.0f} +/- 0" in done.output
 
