@@ -26,7 +26,7 @@ import lazy_loader
 
 from sb3_lander.envs.registration import register_envs
 
-__version__ = "0.1.0"
+__version__ = "0.2.0"
 
 __getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)
 __all__ += ["__version__"]
