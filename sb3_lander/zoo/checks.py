@@ -185,6 +185,7 @@ def build_policy(
     policy_kwargs = dict(entry.get("policy_kwargs") or {})
     with torch.random.fork_rng(devices=[]):
         try:
-            policy_class(observation_space, action_space, **arguments, **policy_kwargs)
+            # SB3 writes use_sde into the mapping that the Zoo then saves, so a run's own entry may have both.
+            policy_class(observation_space, action_space, **{**arguments, **policy_kwargs})
         except (TypeError, ValueError, AssertionError, AttributeError) as error:
             raise ValueError(f"policy_kwargs {policy_kwargs} do not suit {policy_class.__name__}: {error}") from error
