@@ -1,4 +1,4 @@
-"""FastDiagGaussian: SB3's diagonal Gaussian with fewer kernels, and the clamp of a log std."""
+"""FastDiagGaussian: SB3's diagonal Gaussian with fewer kernels; correlated noise, and the clamp of a log std."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from stable_baselines3.common.distributions import DiagGaussianDistribution
 
 from sb3_lander.policies.eager import is_plain_eager
 
-__all__ = ["FastDiagGaussian", "clamp"]
+__all__ = ["CorrelatedNoise", "FastDiagGaussian", "clamp"]
 
 _HALF_LOG_2PI = 0.5 * math.log(2.0 * math.pi)
 
@@ -21,6 +21,32 @@ def clamp(x: th.Tensor, low: float, high: float) -> th.Tensor:
     ``torch.clamp`` has had none there since torch 2.14: what starts on its bound would never leave it.
     """
     return th.where((x >= low) & (x <= high), x, x.detach().clamp(low, high))
+
+
+class CorrelatedNoise:
+    """Noise that is normal at every step, and of which each step keeps a part: an autoregressive process of order 1.
+
+    What a policy tries is then not undone by the next step's noise. Each row of a batch is an environment of its own;
+    an episode's end changes nothing. The log probabilities that an algorithm stores are those of single steps, as they
+    are with gSDE. See Hollenstein et al., *Colored Noise in PPO* (2024), whose noise is correlated likewise.
+
+    :param correlation: Between one step's noise and the next one's, from 0 to below 1.
+    """
+
+    def __init__(self, correlation: float) -> None:
+        self._kept, self._new = correlation, math.sqrt(1.0 - correlation**2)
+        self._noise = th.empty(0)
+
+    def add_to(self, mean: th.Tensor, std: th.Tensor) -> th.Tensor:
+        """Return the mean with the next step's noise.
+
+        :param mean: Shape ``(n_envs, action_dim)``.
+        :param std: Shape ``(action_dim,)`` or ``(n_envs, action_dim)``.
+        """
+        drawn = th.randn_like(mean)
+        is_first = self._noise.shape != drawn.shape or self._noise.device != drawn.device
+        self._noise = drawn if is_first else self._kept * self._noise + self._new * drawn
+        return mean + std * self._noise
 
 
 def _log_prob(squares: th.Tensor, log_std: th.Tensor) -> th.Tensor:

@@ -16,14 +16,14 @@ from torch import nn
 from sb3_lander.policies.categorical import FastCategorical
 from sb3_lander.policies.eager import changes_no_vector, is_in_mode
 from sb3_lander.policies.fused_adam import fused_class, split_flat_state
-from sb3_lander.policies.gaussian import FastDiagGaussian, clamp
+from sb3_lander.policies.gaussian import CorrelatedNoise, FastDiagGaussian, clamp
 from sb3_lander.policies.networks import FastMlp, TanhRange, activation_factory, heads_at_once
 from sb3_lander.policies.options import check_options, checked_bounds
 from sb3_lander.policies.symmetry import MirrorSymmetry
 
 # The base class forgets share_features_extractor, and the gSDE arguments where gSDE is off.
 _KEPT_ARGUMENTS = (
-    *("bounded_mean", "std", "log_std_bounds", "mirror", "value_scale", "fast"),
+    *("bounded_mean", "std", "log_std_bounds", "noise_correlation", "mirror", "value_scale", "fast"),
     *("full_std", "use_expln", "squash_output", "share_features_extractor"),
 )
 
@@ -48,6 +48,9 @@ class SeparateActorCriticPolicy(ActorCriticPolicy):
         changes), or ``"state_dependent"`` (a linear head on the actor's last hidden layer). Box actions only.
     :param log_std_init: Natural logarithm of the std at the start; -2 to 0 is usual.
     :param log_std_bounds: ``(low, high)`` that the log std is kept within; a floor near -1.5 keeps exploring.
+    :param noise_correlation: How much of a step's noise stays for the next one while a training collects steps, from 0
+        (SB3's, none) to below 1. Its size is the std's as ever. With 0.9 a noise lasts about ten steps, so that engines
+        also stay off for a while by chance (see :class:`~sb3_lander.policies.gaussian.CorrelatedNoise`).
     :param mirror: A mirror symmetry that actor and critic obey exactly: ``"lunar_lander"`` or
         ``"lunar_lander_discrete"``, or a mapping with ``obs_permutation``, ``obs_sign``, ``action_sign`` and perhaps
         ``action_permutation`` and ``method`` (see :class:`~sb3_lander.policies.symmetry.MirrorSymmetry`).
@@ -77,6 +80,7 @@ class SeparateActorCriticPolicy(ActorCriticPolicy):
         std: str = "learned",
         log_std_init: float = 0.0,
         log_std_bounds: Sequence[float] | None = None,
+        noise_correlation: float = 0.0,
         mirror: str | Mapping[str, Any] | None = None,
         value_scale: float = 1.0,
         fast: bool = False,
@@ -95,21 +99,13 @@ class SeparateActorCriticPolicy(ActorCriticPolicy):
         self.bounded_mean = bounded_mean
         self.std = std
         self.log_std_bounds = checked_bounds(log_std_bounds)
+        self.noise_correlation = float(noise_correlation)
         self.mirror = mirror
         self.value_scale = float(value_scale)
         self.fast = fast
         self.full_std = full_std
         self.use_expln = use_expln
-        check_options(
-            action_space,
-            bounded_mean=bounded_mean,
-            std=std,
-            log_std_init=log_std_init,
-            log_std_bounds=self.log_std_bounds,
-            mirrored=mirror is not None,
-            value_scale=self.value_scale,
-            use_sde=use_sde,
-        )
+        check_options(self, action_space, log_std_init=log_std_init, use_sde=use_sde)
         super().__init__(
             observation_space,
             action_space,
@@ -144,13 +140,14 @@ class SeparateActorCriticPolicy(ActorCriticPolicy):
     def _build(self, lr_schedule: Schedule) -> None:
         super()._build(lr_schedule)
         self.symmetry = None
+        self._noise = CorrelatedNoise(self.noise_correlation) if self.noise_correlation else None
         own = type(self)._get_action_dist_from_latent is SeparateActorCriticPolicy._get_action_dist_from_latent
         self._is_vector = type(self.observation_space) is spaces.Box
+        if not own and (self.mirror is not None or self._noise is not None):
+            raise ValueError("mirror and noise_correlation need our _get_action_dist_from_latent, so not your own")
         if self.mirror is not None:
             if self.features_extractor_class is not FlattenExtractor:
                 raise ValueError(f"mirror: acts on the observation itself, so not with {self.features_extractor_class}")
-            if not own:
-                raise ValueError("mirror: maps the action back in _get_action_dist_from_latent, so not with your own")
             self.symmetry = MirrorSymmetry.from_spec(self.mirror)
             self.symmetry.check_spaces(self.observation_space, self.action_space, self.action_net.out_features)
         if self.bounded_mean:
@@ -207,7 +204,10 @@ class SeparateActorCriticPolicy(ActorCriticPolicy):
         actor, critic, side = self._heads(obs)
         values = self._values(*critic)
         distribution = self._distribution(*actor, side=side)
-        actions = distribution.get_actions(deterministic=deterministic)
+        if self._noise is None or deterministic:
+            actions = distribution.get_actions(deterministic=deterministic)
+        else:
+            actions = self._noise.add_to(distribution.mode(), self._bounded_log_std(actor[0], side).exp())
         log_prob = distribution.log_prob(actions)
         return actions.reshape((-1, *self.action_space.shape)), values, log_prob  # type: ignore[misc]  # never None here
 

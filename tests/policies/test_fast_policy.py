@@ -297,7 +297,7 @@ def test_a_shared_trunk_runs_once_and_gives_sb3s_values_bit_for_bit() -> None:
 
 
 def test_a_mirror_does_not_go_with_a_distribution_of_the_users_own() -> None:
-    with pytest.raises(ValueError, match="mirror: maps the action back in _get_action_dist_from_latent"):
+    with pytest.raises(ValueError, match="mirror and noise_correlation need our _get_action_dist_from_latent"):
         build(with_shifted_actions(SeparateActorCriticPolicy), {"mirror": "lunar_lander"})
 
 

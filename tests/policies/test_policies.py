@@ -88,6 +88,36 @@ def test_gsde_works_as_in_sb3(algorithm: type) -> None:
     assert all(th.equal(ours[key], theirs[key]) for key in theirs)
 
 
+@pytest.mark.parametrize("options", [{}, {"fast": True, "std": "state_dependent", "mirror": "lunar_lander"}])
+def test_correlated_noise_has_the_policys_std_at_each_step_and_lasts(options: dict[str, Any]) -> None:
+    policy = make(noise_correlation=0.9, log_std_init=-0.7, **options)
+    obs = th.randn(64, 8)
+    with th.no_grad():
+        steps = [policy(obs) for _ in range(2000)]
+        deterministic, _, _ = policy(obs, deterministic=True)
+        mode = policy.get_distribution(obs).mode()
+    noise = (th.stack([actions for actions, _, _ in steps]) - mode) / math.exp(-0.7)
+    assert th.equal(deterministic, mode)
+    # Over 64 rows, 2 actions and 2000 steps of which ten are worth about one; five standard errors each.
+    assert noise.mean().abs() < 5 / math.sqrt(64 * 2 * 100)
+    assert (noise.std() - 1).abs() < 5 / math.sqrt(2 * 64 * 2 * 200)
+    assert ((noise[1:] * noise[:-1]).mean() - 0.9).abs() < 0.02
+    assert ((noise[10:] * noise[:-10]).mean() - 0.9**10).abs() < 0.05
+    assert (noise[:, 0] * noise[:, 1]).mean().abs() < 0.2  # environments
+    assert (noise[..., 0] * noise[..., 1]).mean().abs() < 0.05  # actions
+    actions, _, log_prob = steps[-1]
+    expected = policy.get_distribution(obs).log_prob(actions)
+    assert th.allclose(log_prob, expected, atol=1e-5)
+
+
+@pytest.mark.parametrize("algorithm", ALGORITHMS)
+def test_every_algorithm_trains_with_correlated_noise(algorithm: type) -> None:
+    make_env = ENVS["Box"]
+    model = train(algorithm, SeparateActorCriticPolicy, make_env(), noise_correlation=0.9)
+    white = train(algorithm, SeparateActorCriticPolicy, make_env())
+    assert not all(th.equal(a, b) for a, b in zip(model.policy.parameters(), white.policy.parameters(), strict=True))
+
+
 @pytest.mark.parametrize("method", ["half", "average"])
 @pytest.mark.parametrize(
     "options",
@@ -264,6 +294,10 @@ def test_own_arguments_are_keyword_only() -> None:
         (LANDER_ACTION, {"log_std_bounds": (-1, 0), "std": "fixed"}, "a fixed std never moves"),
         (LANDER_ACTION, {"log_std_bounds": (-1, 0), "log_std_init": 0.5}, "log_std_init=0.5"),
         (LANDER_ACTION, {"value_scale": 0.0}, "value_scale=0.0"),
+        (LANDER_ACTION, {"noise_correlation": 1.0}, "noise_correlation=1.0 must be at least 0 and below 1"),
+        (LANDER_ACTION, {"noise_correlation": -0.5}, "noise_correlation=-0.5"),
+        (LANDER_ACTION, {"noise_correlation": 0.5, "use_sde": True}, "noise_correlation: not available with use_sde"),
+        (spaces.Discrete(3), {"noise_correlation": 0.5}, "noise_correlation: needs a Box"),
         (LANDER_ACTION, {"mirror": "moon"}, "mirror='moon' is unknown"),
         (spaces.Box(-1, 1, (3,)), {"mirror": "lunar_lander"}, "action_sign has 2 entries"),
         (LANDER_ACTION, {"mirror": "lunar_lander", "use_sde": True}, "mirror: not available with use_sde"),
