@@ -1,10 +1,12 @@
-"""Train the agent that ships with the package, choose among seeds, and put it in place with its report.
+"""Train an agent that ships with the package, choose among seeds, and put it in place with its report.
 
 Usage: python scripts/train_agent.py --seeds 20 21 22 23 --steps 5000000 --folder FOLDER
+       python scripts/train_agent.py --weather --seeds 101 --steps 2500000 --folder FOLDER
 
 Each seed is one training by the RL Zoo's own command with the committed recipe. The best is chosen on 1,000 tasks from
 2,000,000; the report that ships is of 1,000 others, from 50,000,000, which nothing was chosen on. Interrupted, it goes
-on: what a seed has finished is not done again.
+on: what a seed has finished is not done again. The agent for any weather goes on from the other one; each of its tasks
+has the weather that RandomWeather draws by the task's seed.
 """
 
 from __future__ import annotations
@@ -28,7 +30,10 @@ from sb3_lander.report.model_card import model_card
 from sb3_lander.runs.provenance import system_info
 
 ENV_ID = "LunarLanderContinuous-v3"
-SHIPPED = Path(__file__).resolve().parent.parent / "sb3_lander" / "agents" / "trained" / "ppo" / f"{ENV_ID}_1"
+REPO = Path(__file__).resolve().parent.parent
+TRAINED = "sb3_lander/agents/trained"
+RUN = f"ppo/{ENV_ID}_1"
+WEATHER = ["--conf-file", "hyperparams/weather.yml", "-i", f"{TRAINED}/{RUN}/{ENV_ID}.zip"]
 SELECTION, REPORT = 2_000_000, 50_000_000
 
 
@@ -42,14 +47,14 @@ def evaluate(run: Path) -> dict[str, Any]:
     return report
 
 
-def train(seed: int, steps: int, folder: Path) -> Path:
+def train(seed: int, steps: int, folder: Path, options: list[str]) -> Path:
     """Train one seed with the Zoo's command, unless that is done, and return its run folder."""
-    run = folder / str(seed) / "ppo" / f"{ENV_ID}_1"
+    run = folder / str(seed) / RUN
     if not (run / f"{ENV_ID}.zip").is_file():
         shutil.rmtree(folder / str(seed), ignore_errors=True)
         command = [sys.executable, "-m", "rl_zoo3.train", "--algo", "ppo", "--env", ENV_ID, "-n", str(steps)]
         command += ["--seed", str(seed), "--eval-freq", "-1", "--log-interval", "50", "-f", str(folder / str(seed))]
-        subprocess.run(command, check=True, stdout=subprocess.DEVNULL)
+        subprocess.run([*command, *options], check=True, stdout=subprocess.DEVNULL, cwd=REPO)
     return run
 
 
@@ -58,12 +63,15 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--seeds", type=int, nargs="+", required=True)
     parser.add_argument("--steps", type=int, default=5_000_000)
+    parser.add_argument("--weather", action="store_true", help="the agent for any weather")
     parser.add_argument("--folder", type=Path, required=True, help="where all runs go")
     parser.add_argument("--jobs", type=int, default=2, help="trainings side by side")
     args = parser.parse_args()
+    options = WEATHER if args.weather else []
+    shipped = REPO / TRAINED / ("weather" if args.weather else "") / RUN
 
     def one(seed: int) -> tuple[Path, dict[str, Any]]:
-        run = train(seed, args.steps, args.folder)
+        run = train(seed, args.steps, args.folder.resolve(), options)
         return run, evaluate(run)
 
     with ThreadPoolExecutor(args.jobs) as pool:
@@ -72,22 +80,23 @@ def main() -> None:
         print(f"seed {seed}: IQM {report['iqm_return']:.1f}, success {100 * report['success_rate']:.1f}% (selection)")
     best = max(found, key=lambda seed: found[seed][1]["iqm_return"] + 100 * found[seed][1]["success_rate"])
     run = found[best][0]
-    shutil.rmtree(SHIPPED, ignore_errors=True)
-    (SHIPPED / ENV_ID).mkdir(parents=True)
-    shutil.copy(run / f"{ENV_ID}.zip", SHIPPED)
+    shutil.rmtree(shipped, ignore_errors=True)
+    (shipped / ENV_ID).mkdir(parents=True)
+    shutil.copy(run / f"{ENV_ID}.zip", shipped)
     for name in ("args.yml", "config.yml"):
-        shutil.copy(run / ENV_ID / name, SHIPPED / ENV_ID)
+        shutil.copy(run / ENV_ID / name, shipped / ENV_ID)
     # Where the training wrote its files is nobody's business.
-    arguments = yaml.unsafe_load((SHIPPED / ENV_ID / "args.yml").read_text())
+    arguments = yaml.unsafe_load((shipped / ENV_ID / "args.yml").read_text())
     arguments["log_folder"] = "logs"
-    (SHIPPED / ENV_ID / "args.yml").write_text(yaml.dump(arguments))
+    (shipped / ENV_ID / "args.yml").write_text(yaml.dump(arguments))
 
-    agent, made = Agent.load(SHIPPED), system_info()
+    agent, made = Agent.load(shipped), system_info()
     report = evaluate_agent(agent, fixed_tasks(ENV_ID, 1000, first_seed=REPORT))
     with tempfile.TemporaryDirectory() as recorded:
-        shutil.copy(record_extremes(agent, report, 1, Path(recorded))["median"].path, SHIPPED / "replay.mp4")
+        shutil.copy(record_extremes(agent, report, 1, Path(recorded))["median"].path, shipped / "replay.mp4")
     print(f"seed {best} ships: IQM {report.iqm_return:.1f}, success {100 * report.success_rate:.1f}% (unseen)")
     command = f"python -m rl_zoo3.train --algo ppo --env {ENV_ID} -n {args.steps} --seed {best} --eval-freq -1"
+    command = " ".join([command, *options])
     provenance = {
         "command": command,
         "machine": made,
@@ -97,9 +106,10 @@ def main() -> None:
         "first_seed": REPORT,
         "failures": [episode for episode in report.to_dict()["episodes"] if not episode["success"]],
     }
-    (SHIPPED / "report.json").write_text(json.dumps(provenance, indent=1) + "\n")
-    card = model_card(report, algo="ppo", command=command, versions=made["versions"], video="replay.mp4")
-    (SHIPPED / "README.md").write_text(card)
+    (shipped / "report.json").write_text(json.dumps(provenance, indent=1) + "\n")
+    note = "Gravity, wind and turbulence are drawn by each task's seed:" if args.weather else ""
+    card = model_card(report, algo="ppo", command=command, versions=made["versions"], video="replay.mp4", note=note)
+    (shipped / "README.md").write_text(card)
 
 
 def _short(report: dict[str, Any]) -> dict[str, float]:

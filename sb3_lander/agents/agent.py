@@ -216,14 +216,16 @@ def load_policy(path: str | Path) -> PolicyPredictor:
     return agent.policy
 
 
-def shipped_agent(algo: str = "ppo") -> Path:
+def shipped_agent(algo: str = "ppo", *, weather: bool = False) -> Path:
     """Return the run folder of an agent that ships with the package.
 
     :param algo: The Zoo's name of its algorithm.
+    :param weather: The agent for any weather, instead of the best one without wind.
     :raises ValueError: If none of this algorithm ships.
     """
-    folder = SHIPPED / algo / f"{V3_ID}_1"
+    logs = SHIPPED / "weather" if weather else SHIPPED
+    folder = logs / algo / f"{V3_ID}_1"
     if not folder.is_dir():
-        valid = ", ".join(sorted(path.name for path in SHIPPED.iterdir() if path.is_dir()))
+        valid = ", ".join(sorted(path.parent.name for path in logs.glob(f"*/{V3_ID}_1")))
         raise ValueError(f"no agent of {algo!r} ships with the package; valid: {valid}")
     return folder

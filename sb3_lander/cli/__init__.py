@@ -19,10 +19,11 @@ def add_command(
     return parser
 
 
-def add_model_arguments(parser: argparse.ArgumentParser) -> None:
-    """Declare the arguments that name a saved model."""
+def add_model_arguments(parser: argparse.ArgumentParser, default: str | None = None) -> None:
+    """Declare the arguments that name a saved model; with words for a default, the path may be left out."""
     add = parser.add_argument
-    add("path", type=Path, metavar="PATH", help="a run folder of the RL Zoo, or a model's .zip")
+    what = "a run folder of the RL Zoo, or a model's .zip" + (f" (default: {default})" if default else "")
+    add("path", nargs="?" if default else None, type=Path, metavar="PATH", help=what)
     add("--algo", help="with --trust, the algorithm (default: as the run or the model's settings tell)")
     what = "environment id (default: the run's, or the lander that takes the model's actions)"
     add("--env", dest="env_id", metavar="ENV", help=what)

@@ -16,6 +16,7 @@ def add_to(commands: Any) -> None:
     add = enjoy.add_argument
     add("path", nargs="?", type=Path, metavar="PATH", help="a run folder or .zip (default: the agent that ships)")
     add("--algo", help="of the agent that ships; or with --trust, of PATH (default: ppo; as PATH tells)")
+    add("--weather", action="store_true", help="the agent that ships for any wind and gravity, in weathers at random")
     add("-n", "--n-timesteps", type=int, default=1000, help="steps to play (default: %(default)s)")
     add("--no-render", action="store_true", help="open no window")
     add("--seed", type=int, default=0, help="seed of the first episode (default: %(default)s)")
@@ -38,7 +39,9 @@ def _enjoy(arguments: argparse.Namespace) -> None:
 
     path, algo = arguments.path, arguments.algo
     if path is None:
-        path, algo = shipped_agent(algo or "ppo"), None
+        path, algo = shipped_agent(algo or "ppo", weather=arguments.weather), None
+    elif arguments.weather:
+        raise ValueError(f"--weather names an agent that ships, and {path} another: leave one of them out")
     agent = Agent.load(path, algo=algo, env_kwargs=kwargs, **cli.pick(arguments, "best", "trust"))
     use_dummy_display_if_headless()
     successes: list[bool] = []

@@ -34,7 +34,7 @@ def add_to(commands: Any) -> None:
 
     summary = "Play fixed tasks with a saved model in each of many winds and gravities, and report."
     parser = add_command(commands, "weather", _weather, summary)
-    add_model_arguments(parser)
+    add_model_arguments(parser, default="the agent that ships for any weather")
     add = parser.add_argument
     add("--gravity", type=float, nargs="+", metavar="G", help="between -12 and 0 (default: -2 to -11.9, six of them)")
     add("--wind", type=float, nargs="+", metavar="W", help="power of the wind, 0 to 20 (default: 0 5 10 15 20)")
@@ -147,14 +147,15 @@ def _hand_over(arguments: argparse.Namespace, results: "list[Evaluated]") -> Non
 def _weather(arguments: argparse.Namespace) -> None:
     if arguments.json is not None and not arguments.json.parent.is_dir():
         raise FileNotFoundError(f"no folder {arguments.json.parent} for {arguments.json.name}")
-    from sb3_lander.agents.agent import Agent
+    from sb3_lander.agents.agent import Agent, shipped_agent
     from sb3_lander.envs.cores import usable_cores
     from sb3_lander.parallel.cluster import open_executor
     from sb3_lander.report.pages import save_plots
     from sb3_lander.report.weather import GRAVITIES, WINDS, weather_grid
     from sb3_lander.runs.files import write_text
 
-    agent = Agent.load(arguments.path, **pick(arguments, "best", "trust", "algo", "env_id"))
+    path = arguments.path or shipped_agent(weather=True)
+    agent = Agent.load(path, **pick(arguments, "best", "trust", "algo", "env_id"))
     processes = arguments.processes
     if processes is None and arguments.cluster is None:
         processes = len(usable_cores())

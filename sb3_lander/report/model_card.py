@@ -7,7 +7,13 @@ from sb3_lander.report.pages import render
 
 
 def model_card(
-    report: EvaluationReport, *, algo: str, command: str, versions: dict[str, str | None], video: str | None = None
+    report: EvaluationReport,
+    *,
+    algo: str,
+    command: str,
+    versions: dict[str, str | None],
+    video: str | None = None,
+    note: str = "",
 ) -> str:
     """Return the card.
 
@@ -16,6 +22,7 @@ def model_card(
     :param command: What trained it.
     :param versions: Of the packages that trained it.
     :param video: File name of a video that lies beside the card.
+    :param note: A sentence on the tasks.
     """
     from huggingface_hub import EvalResult, ModelCard, ModelCardData
 
@@ -37,5 +44,6 @@ def model_card(
         ],
     )
     installed = {name: version for name, version in versions.items() if version}
-    body = render("model_card.md", report=report, algo=algo, command=command, versions=installed, video=video)
+    values = {"report": report, "algo": algo, "command": command, "versions": installed, "video": video, "note": note}
+    body = render("model_card.md", **values)
     return str(ModelCard(f"---\n{data.to_yaml()}\n---\n\n{body}"))

@@ -1,23 +1,29 @@
-"""The agent that ships with the package: it lands, it can be watched, and its report is of this very file."""
+"""The agents that ship with the package: they land, they can be watched, and their reports are of these very files."""
 
 from __future__ import annotations
 
 import json
 import re
 from pathlib import Path
+from typing import Any
 
 import pytest
 from conftest import REPO, python
 from huggingface_hub import ModelCard
 
 from sb3_lander import Agent
+from sb3_lander.__main__ import main
 from sb3_lander.agents import shipped_agent
 from sb3_lander.agents.agent import SHIPPED
 from sb3_lander.evaluation.evaluator import evaluate
 from sb3_lander.evaluation.task import fixed_tasks
 
-RUN = shipped_agent()
-REPORT = json.loads((RUN / "report.json").read_text())
+RUN, WEATHER_RUN = shipped_agent(), shipped_agent(weather=True)
+REPORT, WEATHER_REPORT = (json.loads((run / "report.json").read_text()) for run in (RUN, WEATHER_RUN))
+V3 = "LunarLanderContinuous-v3"
+BOTH = pytest.mark.parametrize(
+    ("run", "shipped"), [(RUN, REPORT), (WEATHER_RUN, WEATHER_REPORT)], ids=["calm", "weather"]
+)
 
 
 def test_it_lands_on_tasks_of_gymnasium() -> None:
@@ -26,16 +32,31 @@ def test_it_lands_on_tasks_of_gymnasium() -> None:
     assert report.success_rate >= 0.98
 
 
-def test_its_report_can_be_made_again() -> None:
+@pytest.mark.parametrize(
+    "weather",
+    [
+        {"enable_wind": False, "gravity": -10.0},
+        {"enable_wind": True, "gravity": -10.0},
+        {"enable_wind": False, "gravity": -6.0},
+    ],
+)
+def test_the_agent_for_any_weather_lands_in_it(weather: dict[str, Any]) -> None:
+    report = evaluate(Agent.load(WEATHER_RUN), fixed_tasks(V3, 40, env_kwargs=weather))
+    assert report.success_rate >= 0.95
+    assert report.iqm_return > 265.0
+
+
+@BOTH
+def test_a_report_can_be_made_again(run: Path, shipped: dict[str, Any]) -> None:
     """The first tasks of the report, and its failures: whoever changes the file must make the report again."""
-    first = REPORT["first_seed"]
-    tasks = fixed_tasks("LunarLanderContinuous-v3", 60, first_seed=first)
-    report = evaluate(Agent.load(RUN), tasks)
-    failed = {episode["seed"] for episode in REPORT["failures"]}
+    first = shipped["first_seed"]
+    tasks = fixed_tasks(V3, 60, first_seed=first)
+    report = evaluate(Agent.load(run), tasks)
+    failed = {episode["seed"] for episode in shipped["failures"]}
     # A flight may end otherwise on another processor, but not many of them.
     again = {episode.seed for episode in report.episodes if not episode.success}
     assert len(again ^ {seed for seed in failed if seed < first + 60}) <= 1
-    assert report.mean_return == pytest.approx(REPORT["report"]["mean_return"], abs=10.0)
+    assert report.mean_return == pytest.approx(shipped["report"]["mean_return"], abs=10.0)
 
 
 def test_it_is_as_good_as_the_readme_says() -> None:
@@ -50,7 +71,12 @@ def test_it_is_as_good_as_the_readme_says() -> None:
 
 @pytest.mark.parametrize(
     "command",
-    ["-m sb3_lander enjoy", f"-m rl_zoo3.enjoy --algo ppo --env LunarLanderContinuous-v3 -f {SHIPPED}"],
+    [
+        "-m sb3_lander enjoy",
+        "-m sb3_lander enjoy --weather",
+        f"-m rl_zoo3.enjoy --algo ppo --env LunarLanderContinuous-v3 -f {SHIPPED}",
+        f"-m rl_zoo3.enjoy --algo ppo --env LunarLanderContinuous-v3 -f {SHIPPED / 'weather'}",
+    ],
 )
 def test_it_can_be_watched_at_once(command: str, tmp_path: Path) -> None:
     done = python(command + " -n 1000 --no-render --seed 3", cwd=tmp_path)
@@ -61,11 +87,17 @@ def test_it_can_be_watched_at_once(command: str, tmp_path: Path) -> None:
     assert list(tmp_path.iterdir()) == []
 
 
-def test_its_model_card_has_the_hubs_metadata() -> None:
-    card = ModelCard((RUN / "README.md").read_text())
+def test_an_agent_that_ships_and_a_path_are_not_both_taken(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["enjoy", str(RUN), "--weather"]) == 2
+    assert "--weather names an agent that ships" in capsys.readouterr().err
+
+
+@BOTH
+def test_a_model_card_has_the_hubs_metadata(run: Path, shipped: dict[str, Any]) -> None:
+    card = ModelCard((run / "README.md").read_text())
     results = {result.metric_type: result.metric_value for result in card.data.eval_results}
-    assert results["mean_reward"].startswith(f"{REPORT['report']['mean_return']:.2f} +/- ")
-    assert results["success_rate"] == REPORT["report"]["success_rate"]
+    assert results["mean_reward"].startswith(f"{shipped['report']['mean_return']:.2f} +/- ")
+    assert results["success_rate"] == shipped["report"]["success_rate"]
     assert card.data.library_name == "stable-baselines3"
-    assert REPORT["command"] in card.text
-    assert (RUN / "replay.mp4").stat().st_size > 10_000
+    assert shipped["command"] in card.text
+    assert (run / "replay.mp4").stat().st_size > 10_000
