@@ -75,6 +75,16 @@ def test_the_turbulence_can_be_the_same_everywhere(weather_run: Path) -> None:
     assert windy.env_kwargs == {**expected, "wind_power": 10.0}
 
 
+def test_without_a_path_the_agent_for_any_weather_is_played(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["weather", "--gravity", "-10", "--wind", "15", *FEW]) == 0
+    steps, title, *_, iqm = capsys.readouterr().out.splitlines()
+    agent = Agent.load(shipped_agent(weather=True))
+    assert steps == f"{V3_ID}.zip after {agent.step:,} steps"
+    assert title.startswith(f"{V3_ID}: 2 fixed tasks")
+    report = evaluate(agent, fixed_tasks(V3_ID, 2, first_seed=50, env_kwargs={"gravity": -10.0, "enable_wind": True}))
+    assert iqm.split() == ["gravity", "-10", f"{report.iqm_return:.1f}"]
+
+
 def test_without_given_weather_a_run_is_evaluated_in_that_of_its_wrapper(weather_run: Path) -> None:
     report = evaluate(Agent.load(weather_run), fixed_tasks(V3_ID, 2, first_seed=50))
     agent = Agent.load(shipped_agent())
