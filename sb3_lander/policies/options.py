@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, Protocol
 
 from gymnasium import spaces
@@ -19,7 +19,7 @@ class Options(Protocol):
     std: str
     log_std_bounds: tuple[float, float] | None
     noise_correlation: float
-    mirror: object
+    mirror: str | Mapping[str, Any] | None
     value_scale: float
 
 
