@@ -41,9 +41,11 @@ LESS = {
     "rl_zoo3.enjoy": "-n 50 --no-render",
     "rl_zoo3.record_video": "-n 50",
     "sb3_lander zoo train": "-n 8192 --eval-freq -1",
-    "allenact": "-params n_epochs:1",
 }
 """What is added to a command so that it takes seconds; of an option that is given twice the last one counts."""
+
+FURTHER = {"config allenact": "-params n_epochs:1", "--algo dqn": "-n 1024"}
+"""What is added besides to a command with these words in it, whose updates take long."""
 
 FEWER = [
     (r"learn\([\d_]+", "learn(2_048"),
@@ -86,7 +88,7 @@ def shortened(line: str) -> str:
     if found is None:
         return line
     name = found.group().removeprefix("python -m ") + (" -optimize" if " -optimize" in line else "")
-    less = [LESS.get(name, ""), LESS["allenact"] if "config allenact" in line else ""]
+    less = [LESS.get(name, ""), *(added for words, added in FURTHER.items() if words in line)]
     return " ".join([line, *filter(None, less)])
 
 
