@@ -446,7 +446,7 @@ def test_a_trials_recipe_is_the_entry_with_its_changes() -> None:
         ("--study s --trials 2 --workers 0", "workers=0 must be at least 1"),
         ("--study s --trials 2 --seeds 0", "seeds=0 and budget=None must be at least 1"),
         ("--study s --trials 2 --algo pppo", "algorithm 'pppo' is unknown, choose one of"),
-        ("--study s --trials 2 --algo dqn", "no hyperparameters for 'dqn'"),
+        ("--study s --trials 2 --algo dqn", f"dqn.yml has no entry for {V3}; it has: LunarLander-v3, LunarLander-v2"),
         ("--study s --trials 2 --env Pendulum-v1", "has no entry for Pendulum-v1"),
         ("--study s --trials 2 --objective speed", "objective 'speed' is unknown, choose one of return, time-to-solve"),
         ("--study s --trials 2 --sampler guess", "sampler 'guess' is unknown, choose one of tpe"),
