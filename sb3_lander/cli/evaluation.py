@@ -21,16 +21,12 @@ def add_to(commands: Any) -> None:
     add_model_arguments(parser)
     add_playing_arguments(parser)
     add = parser.add_argument
-    add("--episodes", type=int, default=100, help="number of fixed tasks (default: %(default)s)")
-    add("--first-seed", type=int, default=1_000_000, help="the first task's seed (default: %(default)s)")
+    _add_tasks(parser, "number of fixed tasks", "one a core from 300 episodes on")
     add("--checkpoints", action="store_true", help="every checkpoint of the run, in step order")
     add("--every", type=int, metavar="STEPS", help="only the checkpoints closest to the multiples of STEPS")
     add("--video", type=int, default=0, metavar="K", help="record the K worst, K median and K best episodes")
     add("--video-folder", type=Path, help="where the videos go (default: videos beside the model)")
-    add("--json", type=Path, metavar="FILE", help="write the report and every episode")
     add("--csv", type=Path, metavar="FILE", help="write a row for each episode")
-    add("--processes", type=int, metavar="P", help="worker processes (default: one a core from 300 episodes on)")
-    add("--cluster", metavar="WHERE", help="play on a Dask cluster: its scheduler's address, or --scheduler-file")
 
     summary = "Play fixed tasks with a saved model in each of many winds and gravities, and report."
     parser = add_command(commands, "weather", _weather, summary)
@@ -40,12 +36,8 @@ def add_to(commands: Any) -> None:
     add("--wind", type=float, nargs="+", metavar="W", help="power of the wind, 0 to 20 (default: 0 5 10 15 20)")
     what = "power of the turbulence, 0 to 2 (default: a tenth of the wind's, as gymnasium's 1.5 for 15)"
     add("--turbulence", type=float, metavar="T", help=what)
-    add("--episodes", type=int, default=100, help="fixed tasks in each weather (default: %(default)s)")
-    add("--first-seed", type=int, default=1_000_000, help="the first task's seed (default: %(default)s)")
-    add("--json", type=Path, metavar="FILE", help="write the reports and every episode")
+    _add_tasks(parser, "fixed tasks in each weather", "one a core")
     add("--figures", type=Path, metavar="DIR", help="save the table as a heat map, SVG and PNG")
-    add("--processes", type=int, metavar="P", help="worker processes (default: one a core)")
-    add("--cluster", metavar="WHERE", help="play on a Dask cluster: its scheduler's address, or --scheduler-file")
 
     summary = "Write a page with figures and videos of runs, in one file."
     what = "run folders of the RL Zoo: one, or several seeds side by side"
@@ -53,6 +45,15 @@ def add_to(commands: Any) -> None:
     summary = "Write a page that compares configurations over their seeds."
     what = "a benchmark's JSON, a run folder of the RL Zoo, or a folder of runs that are one configuration's seeds"
     _add_page(commands, "compare", _compare, summary, "A", what)
+
+
+def _add_tasks(parser: argparse.ArgumentParser, episodes: str, processes: str) -> None:
+    add = parser.add_argument
+    add("--episodes", type=int, default=100, help=f"{episodes} (default: %(default)s)")
+    add("--first-seed", type=int, default=1_000_000, help="the first task's seed (default: %(default)s)")
+    add("--json", type=Path, metavar="FILE", help="write the report and every episode")
+    add("--processes", type=int, metavar="P", help=f"worker processes (default: {processes})")
+    add("--cluster", metavar="WHERE", help="play on a Dask cluster: its scheduler's address, or --scheduler-file")
 
 
 def _add_page(commands: Any, name: str, run: Any, summary: str, path: str, what: str) -> None:
@@ -107,15 +108,19 @@ def _evaluate(arguments: argparse.Namespace) -> None:
 
 def _check(arguments: argparse.Namespace) -> None:
     """Refuse what cannot work before any work."""
-    for file in (arguments.json, arguments.csv):
-        if file is not None and not file.parent.is_dir():
-            raise FileNotFoundError(f"no folder {file.parent} for {file.name}")
+    _check_folders(arguments.json, arguments.csv)
     if arguments.checkpoints and arguments.best:
         raise ValueError("checkpoints and best exclude each other: the best model is one model")
     if arguments.every is not None and not arguments.checkpoints:
         raise ValueError(f"every={arguments.every} thins out the checkpoints: ask for checkpoints too")
     if arguments.video < 0:
         raise ValueError(f"the number of videos must be >= 0, got {arguments.video}")
+
+
+def _check_folders(*files: Path | None) -> None:
+    for file in files:
+        if file is not None and not file.parent.is_dir():
+            raise FileNotFoundError(f"no folder {file.parent} for {file.name}")
 
 
 def _hand_over(arguments: argparse.Namespace, results: "list[Evaluated]") -> None:
@@ -145,8 +150,7 @@ def _hand_over(arguments: argparse.Namespace, results: "list[Evaluated]") -> Non
 
 
 def _weather(arguments: argparse.Namespace) -> None:
-    if arguments.json is not None and not arguments.json.parent.is_dir():
-        raise FileNotFoundError(f"no folder {arguments.json.parent} for {arguments.json.name}")
+    _check_folders(arguments.json)
     from sb3_lander.agents.agent import Agent, shipped_agent
     from sb3_lander.envs.cores import usable_cores
     from sb3_lander.parallel.cluster import open_executor

@@ -12,21 +12,15 @@ from torch import nn
 
 __all__ = ["METHODS", "SYMMETRIES", "MirrorSymmetry"]
 
+# (x, y, vx, vy, angle, angular velocity, left leg, right leg): the terrain and the start are drawn symmetrically,
+# so the mirrored task is as likely as the task.
+_LANDER = {"obs_permutation": [0, 1, 2, 3, 4, 5, 7, 6], "obs_sign": [-1, 1, -1, 1, -1, -1, 1, 1]}
+
 SYMMETRIES: dict[str, dict[str, Any]] = {
-    # (x, y, vx, vy, angle, angular velocity, left leg, right leg) and (main engine, lateral engine):
-    # the terrain and the start are drawn symmetrically, so the mirrored task is as likely as the task.
-    "lunar_lander": {
-        "obs_permutation": [0, 1, 2, 3, 4, 5, 7, 6],
-        "obs_sign": [-1, 1, -1, 1, -1, -1, 1, 1],
-        "action_sign": [1, -1],
-    },
-    # The same with four actions (none, left, main, right engine), of which the two side engines change places.
-    "lunar_lander_discrete": {
-        "obs_permutation": [0, 1, 2, 3, 4, 5, 7, 6],
-        "obs_sign": [-1, 1, -1, 1, -1, -1, 1, 1],
-        "action_sign": [1, 1, 1, 1],
-        "action_permutation": [0, 3, 2, 1],
-    },
+    # Main engine, lateral engine.
+    "lunar_lander": {**_LANDER, "action_sign": [1, -1]},
+    # No engine, left, main, right engine: the two side engines change places.
+    "lunar_lander_discrete": {**_LANDER, "action_sign": [1, 1, 1, 1], "action_permutation": [0, 3, 2, 1]},
 }
 """The mirror symmetries known by name, as the plain mappings that a YAML file could also hold."""
 

@@ -17,23 +17,25 @@ N_ENVS = 20
 Policy = Callable[[np.ndarray], np.ndarray]
 
 
-def land(observations: np.ndarray) -> np.ndarray:
-    """Gymnasium's own ``lunar_lander.heuristic``, for many observations at once."""
+def steer(observations: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Return what gymnasium's own ``lunar_lander.heuristic`` wants to do, for many observations: turn and hover."""
     x, y, vx, vy, angle, omega, left, right = observations.T
     touches = (left + right) > 0
     target = np.clip(0.5 * x + vx, -0.4, 0.4)
     turn = np.where(touches, 0.0, 0.5 * (target - angle) - omega)
     hover = np.where(touches, -0.5 * vy, 0.5 * (0.55 * np.abs(x) - y) - 0.5 * vy)
+    return turn, hover
+
+
+def land(observations: np.ndarray) -> np.ndarray:
+    """Do that with the engines' power."""
+    turn, hover = steer(observations)
     return np.clip(np.stack([20 * hover - 1, -20 * turn], axis=1), -1, 1)
 
 
 def land_discretely(observations: np.ndarray) -> np.ndarray:
-    """Land with four actions, as gymnasium's heuristic does where the lander is not continuous."""
-    x, y, vx, vy, angle, omega, left, right = observations.T
-    touches = (left + right) > 0
-    target = np.clip(0.5 * x + vx, -0.4, 0.4)
-    turn = np.where(touches, 0.0, 0.5 * (target - angle) - omega)
-    hover = np.where(touches, -0.5 * vy, 0.5 * (0.55 * np.abs(x) - y) - 0.5 * vy)
+    """Do it with four actions, as the heuristic does where the lander is not continuous."""
+    turn, hover = steer(observations)
     conditions = [(hover > np.abs(turn)) & (hover > 0.05), turn < -0.05, turn > 0.05]
     return np.select(conditions, [2, 3, 1], default=0)
 

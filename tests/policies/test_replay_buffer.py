@@ -17,9 +17,8 @@ from stable_baselines3.common.type_aliases import ReplayBufferSamples
 from stable_baselines3.common.vec_env import DummyVecEnv, VecNormalize
 
 from sb3_lander.policies import MirrorReplayBuffer, NStepMirrorReplayBuffer
-from sb3_lander.policies.symmetry import SYMMETRIES
 
-DISCRETE = {**SYMMETRIES["lunar_lander"], "action_sign": [1] * 4, "action_permutation": [0, 3, 2, 1]}
+DISCRETE = "lunar_lander_discrete"
 PENDULUM = {"obs_permutation": [0, 1, 2], "obs_sign": [1, -1, -1], "action_sign": [-1]}
 N_STEPS = {"n_steps": 3, "gamma": 0.9}
 SIZE = 600
