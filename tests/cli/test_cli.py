@@ -97,6 +97,13 @@ def test_help_does_not_load_torch(tmp_path: Path) -> None:
     assert python(code=code, cwd=tmp_path).output.splitlines()[-1] == "False"
 
 
+def test_evaluate_loads_nothing_for_plots_tables_videos_or_clusters(tmp_path: Path) -> None:
+    model = next((REPO / "sb3_lander/agents/trained").rglob("*v3.zip"))
+    code = f"import sys\nfrom sb3_lander.__main__ import main\nmain(['evaluate', {str(model)!r}, '--episodes', '1'])\n"
+    code += "print({'distributed', 'matplotlib', 'moviepy', 'optuna', 'pandas', 'plotly'} & set(sys.modules))"
+    assert python(code=code, cwd=tmp_path).output.splitlines()[-1] == "set()"
+
+
 @pytest.mark.filterwarnings("ignore:.*LunarLander-v2 is out of date:DeprecationWarning")
 @pytest.mark.parametrize("algo", ["ppo", "dqn"])
 def test_every_command_takes_a_run_of_the_discrete_lander(
