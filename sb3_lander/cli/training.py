@@ -51,7 +51,7 @@ def add_to(commands: Any) -> None:
     add("--evaluate-on", default="gymnasium", help="for time-to-solve: gymnasium, or envpool, which is quicker")
     add("--space", type=Path, metavar="FILE", help="search space (default: ours for the algorithm, or else the Zoo's)")
     add("--conf-file", type=Path, metavar="FILE", help="the entry to search around (default: ours)")
-    add("--sampler", default="tpe", help="tpe, random, qmc or cmaes (default: %(default)s)")
+    add("--sampler", default="tpe", help="tpe, random, qmc, or cmaes with the package cmaes (default: %(default)s)")
     add("--pruner", default="median", help="median, halving or none (default: %(default)s)")
     verbs = parser.add_subparsers(metavar="top|show")
     summary = "re-run the best trials on fresh seeds and write the winner as YAML"

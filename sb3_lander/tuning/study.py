@@ -7,6 +7,7 @@ import zlib
 from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import asdict
+from importlib.util import find_spec
 from typing import NamedTuple
 
 import numpy as np
@@ -16,13 +17,20 @@ from optuna.trial import FrozenTrial, TrialState
 
 from sb3_lander.tuning.search import OBJECTIVES, Search
 
+
+def _cma_es(seed: int) -> optuna.samplers.BaseSampler:
+    if find_spec("cmaes") is None:
+        raise ImportError("the sampler 'cmaes' needs the package of that name: pip install cmaes")
+    return optuna.samplers.CmaEsSampler(seed=seed, warn_independent_sampling=False)
+
+
 SAMPLERS: dict[str, Callable[[int], optuna.samplers.BaseSampler]] = {
     # Running trials count as bad ones, so that workers do not all try the same.
     "tpe": lambda seed: optuna.samplers.TPESampler(seed=seed, constant_liar=True),
     "random": lambda seed: optuna.samplers.RandomSampler(seed=seed),
     # Of the choices that these two cannot handle, random ones are taken without a word for each.
     "qmc": lambda seed: optuna.samplers.QMCSampler(seed=seed, warn_independent_sampling=False),
-    "cmaes": lambda seed: optuna.samplers.CmaEsSampler(seed=seed, warn_independent_sampling=False),
+    "cmaes": _cma_es,
 }
 """Optuna's samplers by name, made from a seed."""
 

@@ -393,6 +393,12 @@ def test_cma_es_closes_in(monkeypatch: pytest.MonkeyPatch) -> None:
     assert max(tried[-10:]) < 0.01 < max(tried[:20])
 
 
+def test_cma_es_without_its_package_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "cmaes", None)
+    with pytest.raises(ImportError, match=r"^the sampler 'cmaes' needs .*: pip install cmaes$"):
+        gammas("cmaes", 1, monkeypatch)
+
+
 def test_a_quasi_random_search_leaves_no_gap(monkeypatch: pytest.MonkeyPatch) -> None:
     # The first is the entry. Sixteen of Sobol's points lie in sixteen equal parts, most of them where theirs begins.
     tried = gammas("qmc", 17, monkeypatch)[1:]
