@@ -7,4 +7,5 @@ if [ -z "${VIRTUAL_ENV:-}" ]; then
     source .venv/bin/activate
 fi
 python -m pip install --quiet -e ".[dev]"
-python -m pytest "$@"
+# Two tests at a time: most of them wait for a command that uses one core.
+python -m pytest -n 2 --dist worksteal "$@"
