@@ -21,7 +21,7 @@ from PIL import Image
 
 from sb3_lander.agents import shipped_agent
 from sb3_lander.benchmark.runner import markdown, runs_of, solving_cells, summary, thousands, to_target
-from sb3_lander.evaluation.statistics import Interval, ratio_of_medians
+from sb3_lander.evaluation.statistics import Interval, median, ratio_of_medians
 
 REPO = Path(__file__).resolve().parent.parent
 RESULTS = REPO / "scripts" / "results"
@@ -105,6 +105,22 @@ def final_table() -> str:
     return markdown(head, rows)
 
 
+def budgets_table() -> str:
+    """Return what trainings of the entry end at, whatever their budget: medians over seeds, and the worst seed."""
+    rows = []
+    results = load("budgets")
+    for name in results["recipes"]:
+        finals = [run["final"] for run in runs_of(results, name)]
+        if not finals:
+            continue
+        rates = [100.0 * final["success_rate"] for final in finals]
+        cells = [name, str(len(finals)), str(median([final["iqm_return"] for final in finals]))]
+        cells += [str(median([final["mean_return"] for final in finals])), f"{median(rates).value:.1f}", f"{min(rates):.1f}"]
+        rows.append([*cells, f"{median([final['mean_length'] for final in finals]).value:.0f}"])
+    head = ["budget", "seeds", "interquartile mean", "mean", "success %", "worst seed's success %", "length"]
+    return markdown(head, rows)
+
+
 def allenact_table() -> str:
     """Return what AllenAct's configuration ends at, seed by seed."""
     runs = runs_of(load("allenact"), "allenact")
@@ -162,6 +178,7 @@ def proof_table() -> str:
 BLOCKS = {
     "headline": headline,
     "solving": solving_table,
+    "budgets": budgets_table,
     "allenact": allenact_table,
     "ablation": lambda: times_table("ablation", "everything"),
     "mirror": lambda: times_table("mirror", "none"),

@@ -83,9 +83,10 @@ def hold(storage: BaseStorage, url: str | None, name: str) -> Iterator[None]:
         who = "somebody who has just started"
         with contextlib.suppress(KeyError):
             who = optuna.load_study(study_name=name, storage=storage).user_attrs[_HELD_BY]
-        if isinstance(storage, RDBStorage):
-            storage.engine.dispose()
         raise ValueError(f"study {name!r} is in use by {who}: wait, or end that command") from None
+    finally:
+        if isinstance(storage, RDBStorage):
+            storage.engine.dispose()  # since Python 3.13 an open connection of SQLite's warns when it goes
 
 
 class _HeldError(StorageInternalError):
