@@ -34,6 +34,7 @@ QUIET = 0.02
 
 
 BEFORE: dict[str, Any] = {
+    "n_steps": 128,
     "batch_size": 1024,
     "n_epochs": 6,
     "gamma": 0.995,
