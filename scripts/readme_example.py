@@ -15,6 +15,7 @@ import torch as th
 from stable_baselines3.common.utils import set_random_seed
 
 from sb3_lander import evaluate, fixed_tasks
+from sb3_lander.envs import V3_ID
 from sb3_lander.parallel import ProcessExecutor
 from sb3_lander.runs.provenance import system_info
 
@@ -29,7 +30,7 @@ def train(seed: int) -> dict[str, Any]:
     set_random_seed(seed)
     names: dict[str, Any] = {}
     exec(compile(code.replace("seed=0", f"seed={seed}"), README.name, "exec"), names)
-    tasks = fixed_tasks("LunarLanderContinuous-v3", 200, first_seed=50_000_000)
+    tasks = fixed_tasks(V3_ID, 200, first_seed=50_000_000)
     return {"seed": seed, **evaluate(names["model"], tasks).summary()}
 
 

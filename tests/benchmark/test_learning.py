@@ -26,13 +26,12 @@ def test_the_committed_recipe_lands_the_lander_within_a_small_budget(env_id: str
     assert final["success_interval"][0] >= 0.75
 
 
-def test_a_tenth_of_the_budget_ends_well() -> None:
+def test_a_fifth_of_the_budget_ends_well_with_every_seed() -> None:
     """Trainings that ended on the pad with an engine on were one in ten, so a single seed would rarely show them."""
-    watched = Measurement(V3_ID, targets=(), budget=150_000, curve_points=0, final_episodes=100, zoo_evaluations=False)
+    watched = Measurement(V3_ID, targets=(), budget=300_000, curve_points=0, final_episodes=100, zoo_evaluations=False)
     with ProcessExecutor(2) as executor:
         trainings = [executor.submit(train, Recipe("ppo"), seed, watched) for seed in range(6)]
         finals = [training.result()["final"] for training in trainings]
-    rates = sorted(final["success_rate"] for final in finals)
-    # One in twenty or so has not learned enough by then, and which one depends on the processor's rounding.
-    assert rates[1] >= 0.8, rates
-    assert rates[3] >= 0.95, rates
+    rates = [final["success_rate"] for final in finals]
+    assert min(rates) >= 0.8, rates
+    assert sorted(rates)[2] >= 0.95, rates
