@@ -176,7 +176,9 @@ def train(recipe: Recipe, seed: int, measurement: Measurement) -> dict[str, Any]
         manager = _manager(recipe, measurement, seed, Path(folder))
         model, _ = manager.setup_experiment()
         spent = {"envs": 0.0}
-        _time_method(model.env, "step", spent, "envs")
+        # Of the environments themselves: the Zoo pickles a VecNormalize around them, which must not hold the timer.
+        for method in ("step_async", "step_wait"):
+            _time_method(model.env.unwrapped, method, spent, "envs")
         watch = _Watch(measurement, manager.n_timesteps)
         for callback in manager.callbacks:
             if isinstance(callback, EvalCallback):

@@ -82,6 +82,17 @@ def test_the_zoos_own_evaluations_run_and_are_counted_apart(monkeypatch: pytest.
     assert without["zoo_evaluation_seconds"] == 0.0
 
 
+def test_normalised_observations_are_saved_by_the_zoos_evaluations_and_used_by_ours(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(training, "ZOO_EVAL_FREQ", 256)
+    changes = {"n_steps": 64, "n_critic_updates": 1, "n_timesteps": 512}
+    result = training.train(Recipe("the Zoo's trpo", config="zoo", algo="trpo", changes=changes), 3, QUICK)
+    assert result["zoo_evaluation_seconds"] > 0.0
+    assert result["split"]["envs"] > 0.0
+    assert result["final"]["n_episodes"] == 3
+
+
 def test_a_recipe_can_be_watched_in_its_own_way() -> None:
     quick = Measurement(targets=(1e6,), final_episodes=3).for_recipe(Recipe("x", watch={"targets": (1.0,)}))
     assert (quick.targets, quick.final_episodes) == ((1.0,), 3)
