@@ -35,3 +35,12 @@ def test_a_fifth_of_the_budget_ends_well_with_every_seed() -> None:
     rates = [final["success_rate"] for final in finals]
     assert min(rates) >= 0.8, rates
     assert sorted(rates)[2] >= 0.95, rates
+
+
+def test_trpo_lands_with_a_third_of_its_budget() -> None:
+    """Stock TRPO of sb3-contrib differentiates our policy twice. Seeds 0 to 5 end at means of 247 to 285."""
+    watched = Measurement(V3_ID, targets=(), budget=300_000, curve_points=0, final_episodes=100, zoo_evaluations=False)
+    with ProcessExecutor(2) as executor:
+        trainings = [executor.submit(train, Recipe("trpo", "trpo", "trpo"), seed, watched) for seed in range(2)]
+        finals = [training.result()["final"] for training in trainings]
+    assert min(final["mean_return"] for final in finals) >= 200.0, finals
