@@ -21,7 +21,7 @@ from PIL import Image
 
 from sb3_lander.agents import shipped_agent
 from sb3_lander.benchmark.runner import markdown, runs_of, solving_cells, summary, thousands, to_target
-from sb3_lander.evaluation.statistics import Interval, ratio_of_medians
+from sb3_lander.evaluation.statistics import Interval, median, ratio_of_medians
 
 REPO = Path(__file__).resolve().parent.parent
 RESULTS = REPO / "scripts" / "results"
@@ -112,6 +112,22 @@ def final_table() -> str:
     return markdown(head, rows)
 
 
+def algorithms_table() -> str:
+    """Return what the tuned entries of other algorithms end at, and the Zoo's for the same algorithms."""
+    times, results = summary(load("algorithm_times")), load("algorithms")
+    rows = []
+    for name, row in summary(results).items():
+        runs = runs_of(results, name)
+        steps = runs[0]["budget"]
+        iqms, rates = ([run["final"][figure] for run in runs] for figure in ("iqm_return", "success_rate"))
+        seconds = steps / times[name]["steps_per_second_with_evaluations"].value
+        cells = [name, str(row["seeds"]), f"{steps:,}", f"{seconds:.0f}", str(median(iqms))]
+        cells += [f"{100 * median(rates).value:.1f}", f"{100 * row['worst_success']:.1f}"]
+        rows.append([*cells, f"{row['length'].value:.0f}"])
+    head = ["entry", "seeds", "steps", "seconds", "interquartile mean", "success %", "worst seed's", "length"]
+    return markdown(head, rows)
+
+
 def allenact_table() -> str:
     """Return what AllenAct's configuration ends at, seed by seed."""
     runs = runs_of(load("allenact"), "allenact")
@@ -169,6 +185,7 @@ def proof_table() -> str:
 BLOCKS = {
     "headline": headline,
     "solving": solving_table,
+    "algorithms": algorithms_table,
     "allenact": allenact_table,
     "ablation": lambda: times_table("ablation", "everything"),
     "mirror": lambda: times_table("mirror", "none"),
