@@ -68,10 +68,11 @@ def run_folder(v2_run: ShortRun, tmp_path_factory: pytest.TempPathFactory) -> Pa
 
 @pytest.fixture(scope="module")
 def normalised_run(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Train A2C for a moment with the Zoo's command; it normalises its observations."""
+    """Train A2C for a moment with the Zoo's command, with normalised observations."""
     cwd = tmp_path_factory.mktemp("normalised")
     done = python(
-        f"-m rl_zoo3.train --algo a2c --env {V2} -n 400 --save-freq 200 --eval-freq 200 --eval-episodes 1 --seed 1",
+        f"-m rl_zoo3.train --algo a2c --env {V2} -n 400 --save-freq 200 --eval-freq 200 --eval-episodes 1 --seed 1 "
+        "-params normalize:True n_envs:4 n_steps:8",
         cwd=cwd,
     )
     assert done.status == 0, done.output
