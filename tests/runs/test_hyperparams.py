@@ -101,9 +101,22 @@ def test_a_file_holds_no_python(file: Path) -> None:
     assert "!!python" not in file.read_text()
 
 
+TUNED = {
+    ("ppo", "LunarLanderContinuous-v3"),
+    ("ppo", "LunarLander-v3"),
+    ("trpo", "LunarLanderContinuous-v3"),
+    ("a2c", "LunarLanderContinuous-v3"),
+}
+"""Our own; all others are the Zoo's."""
+
+
 @pytest.mark.parametrize(
     ("file", "env_id"),
-    [(file, env_id) for file, env_id in ENTRIES if file.stem in ALGOS and file.stem != "ppo" and env_id.endswith("3")],
+    [
+        (file, env_id)
+        for file, env_id in ENTRIES
+        if file.stem in ALGOS and env_id.endswith("3") and (file.stem, env_id) not in TUNED
+    ],
     ids=lambda part: getattr(part, "stem", part),
 )
 def test_the_other_algorithms_have_the_zoos_numbers(file: Path, env_id: str) -> None:
