@@ -82,9 +82,7 @@ def test_the_zoos_own_evaluations_run_and_are_counted_apart(monkeypatch: pytest.
     assert without["zoo_evaluation_seconds"] == 0.0
 
 
-def test_normalised_observations_are_saved_by_the_zoos_evaluations_and_used_by_ours(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
+def test_the_zoos_own_evaluations_save_normalisation_statistics(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(training, "ZOO_EVAL_FREQ", 256)
     changes = {"n_steps": 64, "n_critic_updates": 1, "n_timesteps": 512}
     result = training.train(Recipe("the Zoo's trpo", config="zoo", algo="trpo", changes=changes), 3, QUICK)
