@@ -15,7 +15,9 @@ import pytest
 import torch
 import yaml
 from conftest import REPO, ShortRun, python
+from rl_zoo3.utils import ALGOS
 from stable_baselines3 import PPO
+from stable_baselines3.common.off_policy_algorithm import OffPolicyAlgorithm
 
 from sb3_lander.runs.run import Run
 
@@ -143,8 +145,11 @@ def test_training_continues_from_a_saved_agent(zoo: Zoo, v2_run: ShortRun, tmp_p
 
 @pytest.mark.parametrize(("algo", "env_id"), OTHERS)
 def test_every_other_entry_trains(zoo: Zoo, algo: str, env_id: str, tmp_path: Path) -> None:
-    # One rollout of ppo_lstm's own length takes a minute and a half.
-    shorter = ["-params", "n_steps:64"] if algo == "ppo_lstm" else []
+    shorter = []
+    if algo == "ppo_lstm":  # one rollout of its own length takes a minute and a half
+        shorter = ["-params", "n_steps:64"]
+    elif issubclass(ALGOS[algo], OffPolicyAlgorithm):  # some updates, too
+        shorter = ["-params", "learning_starts:1900"]
     command = f"train --algo {algo} --env {env_id} -n 2000 --eval-freq 1000 --eval-episodes 1"
     output = zoo(command, *shorter)
     assert f"Loading hyperparameters from: {REPO / 'hyperparams' / algo}.yml" in output
