@@ -124,8 +124,22 @@ def algorithms_table() -> str:
         cells = [name, str(row["seeds"]), f"{steps:,}", f"{seconds:.0f}", str(median(iqms))]
         cells += [f"{100 * median(rates).value:.1f}", f"{100 * row['worst_success']:.1f}"]
         rows.append([*cells, f"{row['length'].value:.0f}"])
+    begun = [run for run in load("algorithm_times")["runs"] if run["steps"] < run["budget"]]
+    for run in begun:
+        rows.append([run["recipe"], "", f"{run['budget']:,}", f"{whole_seconds(run):,.0f}, extrapolated", *[""] * 4])
     head = ["entry", "seeds", "steps", "seconds", "interquartile mean", "success %", "worst seed's", "length"]
     return markdown(head, rows)
+
+
+def whole_seconds(run: Any) -> float:
+    """Return how long a training of the Zoo's would take that was stopped soon after its updates had begun.
+
+    Its evaluations are left out. Each step after ``learning_starts`` has one update.
+    """
+    entry = load("algorithm_times")["recipes"][run["recipe"]]["entry"]
+    update, first = run["split"]["update"], entry["learning_starts"]
+    others = (run["seconds"] - update) * run["budget"] / run["steps"]
+    return float(others + update * (run["budget"] - first) / (run["steps"] - first))
 
 
 def allenact_table() -> str:
