@@ -54,7 +54,7 @@ def default_space(algo: str) -> Path | None:
 
 
 class Hyperparameters(dict[str, Any]):
-    """A ``dict`` whose ``update`` merges ``policy_kwargs`` instead of replacing them.
+    """A ``dict`` whose ``update`` merges ``policy_kwargs`` instead of replacing them, and keeps one ``gamma``.
 
     The Zoo's Optuna objective copies an entry and updates it with what it sampled, of ``policy_kwargs`` only a part.
     """
@@ -64,8 +64,16 @@ class Hyperparameters(dict[str, Any]):
         return Hyperparameters(self)
 
     def update(self, *args: Any, **kwargs: Any) -> None:
-        """Update as ``dict`` does, but merge ``policy_kwargs`` (the new values win)."""
+        """Update as ``dict`` does, but merge ``policy_kwargs`` (the new values win), and share a new ``gamma``."""
         super().update(merge_policy_kwargs(self, dict(*args, **kwargs)))
+        share_gamma(self)
+
+
+def share_gamma(hyperparams: dict[str, Any]) -> None:
+    """Give a replay buffer of n-step returns the algorithm's ``gamma``; SB3 does that for its own buffer only."""
+    given = hyperparams.get("replay_buffer_kwargs")
+    if isinstance(given, Mapping) and "n_steps" in given and "gamma" in hyperparams:
+        hyperparams["replay_buffer_kwargs"] = {**given, "gamma": hyperparams["gamma"]}
 
 
 def vec_env_wrappers(hyperparams: Mapping[str, Any]) -> list[tuple[str, dict[str, Any]]]:

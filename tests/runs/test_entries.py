@@ -101,6 +101,17 @@ def test_an_update_merges_policy_kwargs_and_leaves_the_original_alone() -> None:
     assert ours == {"gamma": 0.9, "policy_kwargs": {"mirror": "x", "net_arch": [8]}}
 
 
+def test_an_update_gives_a_buffer_of_n_step_returns_the_new_gamma_and_leaves_the_original_alone() -> None:
+    ours = entries.Hyperparameters(gamma=0.9, replay_buffer_kwargs={"n_steps": 3, "gamma": 0.9})
+    trial = ours.copy()
+    trial.update(gamma=0.8)
+    assert trial["replay_buffer_kwargs"] == {"n_steps": 3, "gamma": 0.8}
+    assert ours["replay_buffer_kwargs"] == {"n_steps": 3, "gamma": 0.9}
+    others = entries.Hyperparameters(gamma=0.9, replay_buffer_kwargs={"n_sampled_goal": 4})
+    others.update(gamma=0.8)
+    assert others["replay_buffer_kwargs"] == {"n_sampled_goal": 4}
+
+
 def test_nothing_is_merged_into_policy_kwargs_given_as_python() -> None:
     ours = entries.Hyperparameters(policy_kwargs="dict(net_arch=[8])")
     ours.update(policy_kwargs={"net_arch": [16]})

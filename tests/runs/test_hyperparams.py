@@ -31,12 +31,11 @@ FILES = sorted((REPO / "hyperparams").glob("*.yml"))
 ENTRIES = [(file, env_id) for file in FILES for env_id in yaml.safe_load(file.read_text())]
 
 
-def model_of(file: Path, env_id: str, log_folder: Path) -> Any:
+def model_of(file: Path, env_id: str, log_folder: Path, **changes: Any) -> Any:
     register()
     algo = file.stem if file.stem in ALGOS else "ppo"  # the tutorial's configuration
-    manager = ExperimentManager(
-        argparse.Namespace(num_threads=1), algo, env_id, str(log_folder), eval_freq=-1, config=str(file), verbose=0
-    )
+    options = {"eval_freq": -1, "hyperparams": changes, "config": str(file), "verbose": 0}
+    manager = ExperimentManager(argparse.Namespace(num_threads=1), algo, env_id, str(log_folder), **options)
     results = manager.setup_experiment()
     assert results is not None
     return results[0]
@@ -72,6 +71,13 @@ def test_every_entry_makes_its_model_and_its_environments(file: Path, env_id: st
     env.close()
 
 
+@pytest.mark.parametrize("algo", ["sac", "tqc"])
+def test_n_step_returns_have_the_discount_that_the_algorithm_is_given(algo: str, tmp_path: Path) -> None:
+    model = model_of(REPO / f"hyperparams/{algo}.yml", "LunarLanderContinuous-v2", tmp_path, gamma=0.9)
+    assert model.gamma == model.replay_buffer.gamma == model.get_vec_normalize_env().gamma == 0.9
+    model.get_env().close()
+
+
 @pytest.mark.parametrize("file", FILES, ids=lambda file: file.stem)
 def test_a_file_has_the_same_settings_for_v2_and_v3_and_nothing_else(file: Path) -> None:
     content = yaml.safe_load(file.read_text())
@@ -101,7 +107,10 @@ def test_a_file_holds_no_python(file: Path) -> None:
     assert "!!python" not in file.read_text()
 
 
-TUNED = {("ppo", "LunarLander-v3"), *((algo, "LunarLanderContinuous-v3") for algo in ("ppo", "trpo", "a2c", "tqc", "sac"))}
+TUNED = {
+    ("ppo", "LunarLander-v3"),
+    *((algo, "LunarLanderContinuous-v3") for algo in ("ppo", "trpo", "a2c", "tqc", "sac")),
+}
 """Our own; all others are the Zoo's."""
 
 
