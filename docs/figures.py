@@ -104,6 +104,7 @@ def throughput() -> Figure:
 FIGURES: dict[str, Callable[[], Figure]] = {
     "learning_curves": curves(("default_budget", "ppo", "our entry"), ("beside_zoo", "zoo", "the Zoo's entry")),
     "allenact": curves(("allenact", "allenact", "AllenAct's pipeline"), ("default_budget", "ppo", "our entry")),
+    "sac": curves(("algorithms", "sac", "SAC")),
     "seconds_to_target": seconds_to_target,
     "ingredients": ingredients,
     "throughput": throughput,

@@ -113,11 +113,15 @@ def final_table() -> str:
 
 
 def algorithms_table() -> str:
-    """Return what the tuned entries of other algorithms end at, and the Zoo's for the same algorithms."""
-    times, results = summary(load("algorithm_times")), load("algorithms")
+    """Return what our entry of each algorithm ends at, and the Zoo's for the same algorithms."""
+    times = {**summary(load("algorithm_times")), "ppo": summary(load("speed"))["ppo"]}
+    ours, others = load("default_budget"), load("algorithms")
     rows = []
-    for name, row in summary(results).items():
-        runs = runs_of(results, name)
+    for name, row in [
+        ("ppo", summary(ours)["ppo"]),
+        *sorted(summary(others).items(), key=lambda item: "Zoo" in item[0]),
+    ]:
+        runs = runs_of(ours if name == "ppo" else others, name)
         steps = runs[0]["budget"]
         iqms, rates = ([run["final"][figure] for run in runs] for figure in ("iqm_return", "success_rate"))
         seconds = steps / times[name]["steps_per_second_with_evaluations"].value
