@@ -56,8 +56,13 @@ def default_space(algo: str) -> Path | None:
 class Hyperparameters(dict[str, Any]):
     """A ``dict`` whose ``update`` merges ``policy_kwargs`` instead of replacing them, and keeps one ``gamma``.
 
-    The Zoo's Optuna objective copies an entry and updates it with what it sampled, of ``policy_kwargs`` only a part.
+    The Zoo's Optuna objective copies an entry and updates it with what it sampled, of ``policy_kwargs`` only a part. A
+    replay buffer of n-step returns has the algorithm's ``gamma``, which SB3 gives to its own buffer only.
     """
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self._share_gamma()
 
     def copy(self) -> Hyperparameters:
         """Return a shallow copy that merges too."""
@@ -66,14 +71,12 @@ class Hyperparameters(dict[str, Any]):
     def update(self, *args: Any, **kwargs: Any) -> None:
         """Update as ``dict`` does, but merge ``policy_kwargs`` (the new values win), and share a new ``gamma``."""
         super().update(merge_policy_kwargs(self, dict(*args, **kwargs)))
-        share_gamma(self)
+        self._share_gamma()
 
-
-def share_gamma(hyperparams: dict[str, Any]) -> None:
-    """Give a replay buffer of n-step returns the algorithm's ``gamma``; SB3 does that for its own buffer only."""
-    given = hyperparams.get("replay_buffer_kwargs")
-    if isinstance(given, Mapping) and "n_steps" in given and "gamma" in hyperparams:
-        hyperparams["replay_buffer_kwargs"] = {**given, "gamma": hyperparams["gamma"]}
+    def _share_gamma(self) -> None:
+        given = self.get("replay_buffer_kwargs")
+        if isinstance(given, Mapping) and "n_steps" in given and "gamma" in self:
+            self["replay_buffer_kwargs"] = {**given, "gamma": self["gamma"]}
 
 
 def vec_env_wrappers(hyperparams: Mapping[str, Any]) -> list[tuple[str, dict[str, Any]]]:

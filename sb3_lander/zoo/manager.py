@@ -138,7 +138,6 @@ class LanderExperimentManager(ExperimentManager):
                 self._vec_env_wrappers[training] = get_wrapper_class({"vec_env_wrapper": told}, "vec_env_wrapper")
         if (buffer_class := checks.replay_buffer_class(hyperparams)) is not None:
             hyperparams["replay_buffer_class"] = buffer_class
-        entries.share_gamma(hyperparams)
         return super()._preprocess_hyperparams(hyperparams)
 
     def create_envs(self, n_envs: int, eval_env: bool = False, no_log: bool = False) -> VecEnv:
