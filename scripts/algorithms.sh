@@ -6,8 +6,8 @@ cd "$(dirname "$0")/.."
 ours=scripts/algorithm_recipes.yml both="scripts/algorithm_recipes.yml scripts/zoo_algorithm_recipes.yml"
 off_policy=scripts/off_policy_recipes.yml begun=scripts/zoo_off_policy_recipes.yml
 results=scripts/results
-# Returns: two trainings side by side. Nothing was ever chosen on the seeds from 1600 on; but 1600 to 1602, and 1610, taught us how
-# much noise SAC needs, so it is judged on others.
+# Returns: two trainings side by side. Nothing was chosen on the seeds from 1600 on but how much noise SAC needs, on 1600 to 1602 and
+# 1610: it is judged on others.
 python -m sb3_lander benchmark $both --seeds 2 --first-seed 1600 --jobs 2 --out $results/algorithms.json
 python -m sb3_lander benchmark $ours --seeds "${SEEDS:-10}" --first-seed 1600 --jobs 2 --out $results/algorithms.json
 python -m sb3_lander benchmark $off_policy --seeds "${OFF_POLICY_SEEDS:-5}" --first-seed 1611 --jobs 2 --out $results/algorithms.json

@@ -92,18 +92,19 @@ def times_table(name: str, baseline: str) -> str:
     return markdown(head, rows)
 
 
-def whole_trainings() -> Any:
-    """Return the results of our entry's whole budget with those of the Zoo's."""
-    ours, both = load("default_budget"), load("beside_zoo")
-    both["recipes"]["ppo"], both["runs"] = ours["recipes"]["ppo"], [*runs_of(ours, "ppo"), *runs_of(both, "zoo")]
-    return both
+def beside_ours(name: str) -> Any:
+    """Return a committed result with the whole trainings of our PPO entry before it, in place of any of its own."""
+    ours, results = load("default_budget"), load(name)
+    results["recipes"] = {**ours["recipes"], **{k: v for k, v in results["recipes"].items() if k != "ppo"}}
+    results["runs"] = [*ours["runs"], *(run for run in results["runs"] if run["recipe"] != "ppo")]
+    return results
 
 
 def final_table() -> str:
     """Return what the whole default budgets end at, and the steps a second of both commands in turn."""
     speed = summary(load("speed"))
     rows = []
-    for name, row in summary(whole_trainings()).items():
+    for name, row in summary(beside_ours("beside_zoo")).items():
         rate: Interval = row["success_rate"]
         percent = f"{100 * rate.value:.2f} [{100 * rate.low:.2f}, {100 * rate.high:.2f}]"
         cells = [name, str(row["seeds"]), str(row["final_iqm"]), str(row["final_mean"]), percent, str(row["length"])]
@@ -114,36 +115,33 @@ def final_table() -> str:
 
 def algorithms_table() -> str:
     """Return what our entry of each algorithm ends at, and the Zoo's for the same algorithms."""
-    times = {**summary(load("algorithm_times")), "ppo": summary(load("speed"))["ppo"]}
-    ours, others = load("default_budget"), load("algorithms")
+    timed, results = load("algorithm_times"), beside_ours("algorithms")
+    times = {**summary(timed), "ppo": summary(load("speed"))["ppo"]}
     rows = []
-    for name, row in [
-        ("ppo", summary(ours)["ppo"]),
-        *sorted(summary(others).items(), key=lambda item: "Zoo" in item[0]),
-    ]:
-        runs = runs_of(ours if name == "ppo" else others, name)
+    for name, row in sorted(summary(results).items(), key=lambda item: "Zoo" in item[0]):
+        runs = runs_of(results, name)
         steps = runs[0]["budget"]
         iqms, rates = ([run["final"][figure] for run in runs] for figure in ("iqm_return", "success_rate"))
         seconds = steps / times[name]["steps_per_second_with_evaluations"].value
         cells = [name, str(row["seeds"]), f"{steps:,}", f"{seconds:.0f}", str(median(iqms))]
         cells += [f"{100 * median(rates).value:.1f}", f"{100 * row['worst_success']:.1f}"]
         rows.append([*cells, f"{row['length'].value:.0f}"])
-    begun = [run for run in load("algorithm_times")["runs"] if run["steps"] < run["budget"]]
-    for run in begun:
-        rows.append([run["recipe"], "", f"{run['budget']:,}", f"{whole_seconds(run):,.0f}, extrapolated", *[""] * 4])
+    for run in timed["runs"]:
+        if run["steps"] < run["budget"]:
+            seconds = whole_seconds(run, timed["recipes"][run["recipe"]]["entry"]["learning_starts"])
+            rows.append([run["recipe"], "", f"{run['budget']:,}", f"{seconds:,.0f}, extrapolated", *[""] * 4])
     head = ["entry", "seeds", "steps", "seconds", "interquartile mean", "success %", "worst seed's", "length"]
     return markdown(head, rows)
 
 
-def whole_seconds(run: Any) -> float:
+def whole_seconds(run: Any, learning_starts: int) -> float:
     """Return how long a training of the Zoo's would take that was stopped soon after its updates had begun.
 
     Its evaluations are left out. Each step after ``learning_starts`` has one update.
     """
-    entry = load("algorithm_times")["recipes"][run["recipe"]]["entry"]
-    update, first = run["split"]["update"], entry["learning_starts"]
+    update = run["split"]["update"]
     others = (run["seconds"] - update) * run["budget"] / run["steps"]
-    return float(others + update * (run["budget"] - first) / (run["steps"] - first))
+    return float(others + update * (run["budget"] - learning_starts) / (run["steps"] - learning_starts))
 
 
 def allenact_table() -> str:
@@ -241,7 +239,7 @@ def copy_on_white(picture: Path, target: Path) -> None:
 def draw_learning_curves(folder: Path) -> None:
     """Let ``compare`` draw our curves and the Zoo's."""
     results = folder / "curves.json"
-    results.write_text(json.dumps(whole_trainings()))
+    results.write_text(json.dumps(beside_ours("beside_zoo")))
     run("sb3_lander", "compare", results, "-o", folder / "compare.html", "--figures", folder / "figures")
     copy_on_white(folder / "figures" / "learning_curves.png", ASSETS / "learning_curves.png")
 
