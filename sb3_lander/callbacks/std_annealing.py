@@ -17,18 +17,20 @@ class AnnealStd(BaseCallback):
     :param end: The log std's bound at the training's end, a natural logarithm; -1.6 is a std of 0.2. A lower bound of
         the policy's own, as ``log_std_bounds``, stays in force.
     :param start: The bound until ``since``; 0.0 is a std of 1.
-    :param since: The share of the training's budget at which the bound starts to fall, at least 0 and below 1.
-    :raises ValueError: If ``end`` is above ``start`` or ``since`` no such share, or, when the training starts, if the
-        policy has no learned ``log_std``.
+    :param since: The share of the training's budget at which the bound starts to fall, at least 0 and below ``until``.
+    :param until: The share at which it is down at ``end``, at most 1. Below 1, the rest of the training learns with
+        the noise that is left.
+    :raises ValueError: If ``end`` is above ``start`` or ``since`` and ``until`` no such shares, or, when the training
+        starts, if the policy has no learned ``log_std``.
     """
 
-    def __init__(self, end: float = -1.6, start: float = 0.0, since: float = 0.6) -> None:
+    def __init__(self, end: float = -1.6, start: float = 0.0, since: float = 0.6, until: float = 1.0) -> None:
         super().__init__()
         if end > start:
             raise ValueError(f"end={end} must be at most start={start}")
-        if not 0 <= since < 1:
-            raise ValueError(f"since={since} must be a share of the budget, at least 0 and below 1")
-        self.end, self.start, self.since = end, start, since
+        if not 0 <= since < until <= 1:
+            raise ValueError(f"since={since} and until={until} must be shares of the budget: 0 <= since < until <= 1")
+        self.end, self.start, self.since, self.until = end, start, since, until
 
     def _on_training_start(self) -> None:
         if not isinstance(getattr(self.model.policy, "log_std", None), th.nn.Parameter):
@@ -37,7 +39,7 @@ class AnnealStd(BaseCallback):
     def _on_rollout_start(self) -> None:
         # SB3's own schedules count from the same number.
         progress = self.num_timesteps / self.model._total_timesteps
-        fallen = min(1.0, max(0.0, progress - self.since) / (1.0 - self.since))
+        fallen = min(1.0, max(0.0, progress - self.since) / (self.until - self.since))
         log_std = self.model.policy.log_std
         assert isinstance(log_std, th.nn.Parameter)
         # In place, so that an optimizer's or a flat tensor's view of it stays one.

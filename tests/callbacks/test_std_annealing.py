@@ -42,6 +42,15 @@ def test_the_bound_falls_in_a_straight_line_over_the_last_part_of_the_budget() -
     assert model.policy.log_std.tolist() == pytest.approx([-1.0] * 2)
 
 
+def test_the_bound_is_down_at_the_share_that_was_named_and_stays_there() -> None:
+    model, log = ppo(log_std_init=0.5), Log()
+    model.learn(1000, [AnnealStd(end=-1.0, start=0.0, since=0.2, until=0.6), log])
+    expected = {100: 0.0, 200: 0.0, 300: -0.25, 400: -0.5, 500: -0.75, 600: -1.0, 900: -1.0}
+    assert {step: log.seen[step] for step in expected} == {
+        step: pytest.approx([bound] * 2, abs=1e-6) for step, bound in expected.items()
+    }
+
+
 def test_noise_that_is_lower_by_itself_stays_as_it_is() -> None:
     model = ppo(log_std_init=-2.0).learn(300, AnnealStd(end=-1.0))
     assert model.policy.log_std.tolist() == [-2.0] * 2
@@ -85,8 +94,10 @@ def test_the_fast_policy_trains_on_with_it_as_the_plain_one_does() -> None:
     ("options", "message"),
     [
         ({"end": 0.5}, r"end=0.5 must be at most start=0.0"),
-        ({"since": 1.0}, r"since=1.0 must be a share of the budget"),
-        ({"since": -0.1}, r"since=-0.1 must be a share of the budget"),
+        ({"since": 1.0}, r"since=1.0 and until=1.0 must be shares of the budget"),
+        ({"since": -0.1}, r"since=-0.1 and until=1.0 must be shares of the budget"),
+        ({"until": 0.5}, r"since=0.6 and until=0.5 must be shares of the budget"),
+        ({"until": 1.1}, r"since=0.6 and until=1.1 must be shares of the budget"),
     ],
 )
 def test_numbers_that_make_no_sense_are_refused(options: dict[str, float], message: str) -> None:
