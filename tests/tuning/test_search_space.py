@@ -74,7 +74,7 @@ def test_our_space_has_our_entry_in_it() -> None:
     located = space.locate(entry)
     assert located.keys() == space.parameters.keys()
     changes = merge_policy_kwargs(entry, space.suggest(optuna.trial.FixedTrial(located)))
-    assert {**entry, **changes} == {**entry, "learning_rate": "lin_0.0018"}
+    assert {**entry, **changes} == {**entry, "learning_rate": "lin_0.0012"}
 
 
 def test_ranges_are_optunas() -> None:

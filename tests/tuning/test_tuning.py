@@ -90,7 +90,7 @@ def test_a_search_from_the_command_line_to_a_training_with_its_winner(tmp_path: 
         assert trial.value == pytest.approx(sum(trial.user_attrs["scores"]) / 2)
         assert len(set(trial.user_attrs["scores"])) == 2
     # The entry's own; the others are the sampler's.
-    assert [trial.params["learning_rate"] == 1.8e-3 for trial in study.trials] == [True, False, False, False]
+    assert [trial.params["learning_rate"] == 1.2e-3 for trial in study.trials] == [True, False, False, False]
     assert len({seed for trial in study.trials for seed in trial.user_attrs["seeds"]}) == 8
 
     again = python(TUNE + " --trials 4", cwd=tmp_path)
