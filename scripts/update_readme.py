@@ -13,6 +13,8 @@ import shutil
 import subprocess
 import sys
 import tempfile
+from collections import defaultdict
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -113,25 +115,44 @@ def final_table() -> str:
     return markdown(head, rows)
 
 
-def algorithms_table() -> str:
-    """Return what our entry of each algorithm ends at, and the Zoo's for the same algorithms."""
-    timed, results = load("algorithm_times"), beside_ours("algorithms")
-    times = {**summary(timed), "ppo": summary(load("speed"))["ppo"]}
-    rows = []
-    for name, row in sorted(summary(results).items(), key=lambda item: "Zoo" in item[0]):
+ENDS = ["seeds", "steps", "seconds", "interquartile mean", "success %", "worst seed's", "length"]
+
+
+def ends_at(results: Any, timed: Mapping[str, Mapping[str, Any]]) -> dict[str, list[str]]:
+    """Return, by recipe, what its whole trainings end at, and how long one takes at the timed steps a second."""
+    rows = {}
+    for name, row in summary(results).items():
         runs = runs_of(results, name)
         steps = runs[0]["budget"]
         iqms, rates = ([run["final"][figure] for run in runs] for figure in ("iqm_return", "success_rate"))
-        seconds = steps / times[name]["steps_per_second_with_evaluations"].value
-        cells = [name, str(row["seeds"]), f"{steps:,}", f"{seconds:.0f}", str(median(iqms))]
+        seconds = steps / timed[name]["steps_per_second_with_evaluations"].value
+        cells = [str(row["seeds"]), f"{steps:,}", f"{seconds:.0f}", str(median(iqms))]
         cells += [f"{100 * median(rates).value:.1f}", f"{100 * row['worst_success']:.1f}"]
-        rows.append([*cells, f"{row['length'].value:.0f}"])
+        rows[name] = [*cells, f"{row['length'].value:.0f}"]
+    return rows
+
+
+def algorithms_table() -> str:
+    """Return what our entry of each algorithm ends at, and the Zoo's for the same algorithms."""
+    timed = load("algorithm_times")
+    ends = ends_at(beside_ours("algorithms"), {**summary(timed), "ppo": summary(load("speed"))["ppo"]})
+    rows = [[name, *cells] for name, cells in sorted(ends.items(), key=lambda item: "Zoo" in item[0])]
     for run in timed["runs"]:
         if run["steps"] < run["budget"]:
             seconds = whole_seconds(run, timed["recipes"][run["recipe"]]["entry"]["learning_starts"])
             rows.append([run["recipe"], "", f"{run['budget']:,}", f"{seconds:,.0f}, extrapolated", *[""] * 4])
-    head = ["entry", "seeds", "steps", "seconds", "interquartile mean", "success %", "worst seed's", "length"]
-    return markdown(head, rows)
+    return markdown(["entry", *ENDS], rows)
+
+
+def budgets_table() -> str:
+    """Return what the PPO entry ends at with other budgets, and with its own."""
+    speed = summary(load("speed"))["ppo"]
+    rows = [
+        row
+        for name in ("budgets", "default_budget")
+        for row in ends_at(load(name), defaultdict(lambda: speed)).values()
+    ]
+    return markdown(ENDS, rows)
 
 
 def whole_seconds(run: Any, learning_starts: int) -> float:
@@ -202,6 +223,7 @@ BLOCKS = {
     "headline": headline,
     "solving": solving_table,
     "algorithms": algorithms_table,
+    "budgets": budgets_table,
     "allenact": allenact_table,
     "ablation": lambda: times_table("ablation", "everything"),
     "mirror": lambda: times_table("mirror", "none"),
