@@ -41,7 +41,7 @@ class AverageWeights(BaseCallback):
 
     def _on_training_start(self) -> None:
         # What an earlier training of the same model left when it was interrupted.
-        if self._progress() < self.since:
+        if self._progress() <= self.since:
             vars(self.model).pop("weight_average", None)
 
     def _on_rollout_start(self) -> None:

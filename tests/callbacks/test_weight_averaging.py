@@ -89,13 +89,16 @@ def test_the_mean_acts_trains_on_and_is_what_is_saved(tmp_path: Path) -> None:
     assert not np.array_equal(weights(model), before)
 
 
-def test_a_training_that_is_cut_short_keeps_its_weights_and_the_next_one_counts_anew() -> None:
+@pytest.mark.parametrize(("since", "steps"), [(0.5, (100, 150, 200)), (0.0, (0, 50, 100, 150, 200))])
+def test_a_training_that_is_cut_short_keeps_its_weights_and_the_next_one_counts_anew(
+    since: float, steps: tuple[int, ...]
+) -> None:
     model, log = ppo(), Log(stop_at=330)
-    model.learn(400, [log, AverageWeights(since=0.5)])
+    model.learn(400, [log, AverageWeights(since)])
     assert np.array_equal(weights(model), log.seen[330])
     log = Log()
-    model.learn(200, [log, AverageWeights(since=0.5)])
-    assert weights(model) == pytest.approx(np.mean([log.seen[step] for step in (100, 150, 200)], axis=0), abs=1e-6)
+    model.learn(200, [log, AverageWeights(since)])
+    assert weights(model) == pytest.approx(np.mean([log.seen[step] for step in steps], axis=0), abs=1e-6)
 
 
 def test_a_checkpoint_holds_the_mean_so_far_and_a_resumed_training_takes_it_up(tmp_path: Path) -> None:
