@@ -13,7 +13,6 @@ import shutil
 import subprocess
 import sys
 import tempfile
-from collections import defaultdict
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -147,11 +146,10 @@ def algorithms_table() -> str:
 def budgets_table() -> str:
     """Return what the PPO entry ends at with other budgets, and with its own."""
     speed = summary(load("speed"))["ppo"]
-    rows = [
-        row
-        for name in ("budgets", "default_budget")
-        for row in ends_at(load(name), defaultdict(lambda: speed)).values()
-    ]
+    rows: list[list[str]] = []
+    for name in ("budgets", "default_budget"):
+        results = load(name)
+        rows += ends_at(results, dict.fromkeys(results["recipes"], speed)).values()
     return markdown(ENDS, rows)
 
 
