@@ -12,7 +12,7 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import NullFormatter
-from update_readme import inverse, load
+from update_readme import algorithm_speeds, beside_ours, inverse, load
 
 from sb3_lander.benchmark.runner import runs_of, summary, to_target
 
@@ -23,10 +23,14 @@ def new_axes(height: float = 3.4) -> tuple[Figure, Axes]:
     return figure, figure.subplots()
 
 
-def draw_mean(axes: Axes, runs: Sequence[Mapping[str, Any]], label: str) -> None:
-    """Draw the mean return of a recipe's seeds against steps, and the seeds' range."""
+def draw_mean(axes: Axes, runs: Sequence[Mapping[str, Any]], label: str, steps_per_second: float = 1.0) -> None:
+    """Draw the mean return of a recipe's seeds against steps, or seconds at a speed, and the seeds' range."""
     curves = [
-        ([point["steps"] for point in run["curve"]], [point["mean_return"] for point in run["curve"]]) for run in runs
+        (
+            [point["steps"] / steps_per_second for point in run["curve"]],
+            [point["mean_return"] for point in run["curve"]],
+        )
+        for run in runs
     ]
     # Each training is looked at often until it reaches its targets, so the steps differ from seed to seed.
     first, last = max(steps[0] for steps, _ in curves), min(steps[-1] for steps, _ in curves)
@@ -51,6 +55,19 @@ def curves(*shown: tuple[str, str, str]) -> Callable[[], Figure]:
         return figure
 
     return draw
+
+
+def algorithms() -> Figure:
+    """Draw the learning curves of our entry of each algorithm against seconds, those of a training that runs alone."""
+    figure, axes = new_axes(height=4.2)
+    results, speeds = beside_ours("algorithms"), algorithm_speeds()
+    for name in (name for name in results["recipes"] if "Zoo" not in name):
+        speed = speeds[name]["steps_per_second_with_evaluations"].value
+        draw_mean(axes, runs_of(results, name), name.upper(), speed)
+    axes.axhline(200, color="grey", linewidth=0.8, linestyle="--")
+    axes.set(xlabel="seconds", ylabel="return over 100 fixed tasks", xlim=(0, None), ylim=(-200, 300))
+    axes.legend(loc="lower right")
+    return figure
 
 
 def seconds_to_target() -> Figure:
@@ -104,7 +121,7 @@ def throughput() -> Figure:
 FIGURES: dict[str, Callable[[], Figure]] = {
     "learning_curves": curves(("default_budget", "ppo", "our entry"), ("beside_zoo", "zoo", "the Zoo's entry")),
     "allenact": curves(("allenact", "allenact", "AllenAct's pipeline"), ("default_budget", "ppo", "our entry")),
-    "sac": curves(("algorithms", "sac", "SAC")),
+    "algorithms": algorithms,
     "seconds_to_target": seconds_to_target,
     "ingredients": ingredients,
     "throughput": throughput,

@@ -131,10 +131,15 @@ def ends_at(results: Any, timed: Mapping[str, Mapping[str, Any]]) -> dict[str, l
     return rows
 
 
+def algorithm_speeds() -> dict[str, Mapping[str, Any]]:
+    """Return the summaries of one training of each algorithm that ran alone, by recipe."""
+    return {**summary(load("algorithm_times")), "ppo": summary(load("speed"))["ppo"]}
+
+
 def algorithms_table() -> str:
     """Return what our entry of each algorithm ends at, and the Zoo's for the same algorithms."""
     timed = load("algorithm_times")
-    ends = ends_at(beside_ours("algorithms"), {**summary(timed), "ppo": summary(load("speed"))["ppo"]})
+    ends = ends_at(beside_ours("algorithms"), algorithm_speeds())
     rows = [[name, *cells] for name, cells in sorted(ends.items(), key=lambda item: "Zoo" in item[0])]
     for run in timed["runs"]:
         if run["steps"] < run["budget"]:
