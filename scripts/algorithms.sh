@@ -11,5 +11,5 @@ python -m sb3_lander benchmark $ours --seeds "${SEEDS:-10}" --first-seed 1620 --
 python -m sb3_lander benchmark $off_policy --seeds "${OFF_POLICY_SEEDS:-5}" --first-seed 1611 --jobs 2 --out $results/algorithms.json
 python -m sb3_lander benchmark $zoo --seeds 2 --first-seed 1600 --jobs 2 --out $results/algorithms.json
 # Seconds: one after the other, alone.
-python -m sb3_lander benchmark $ours $off_policy $zoo $begun --seeds 1 --first-seed 1620 --final-episodes 0 \
+python -m sb3_lander benchmark $ours $off_policy $zoo $begun --seeds 1 --first-seed 1600 --final-episodes 0 \
     --out $results/algorithm_times.json
