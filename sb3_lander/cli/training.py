@@ -21,7 +21,7 @@ def add_to(commands: Any) -> None:
     add("--out", type=Path, metavar="FILE", help="JSON file, always needed; an unfinished one is continued")
     add("--env", dest="env_id", metavar="ENV", default=V3_ID, help="environment id (default: %(default)s)")
     add("--seeds", type=int, default=10, help="number of seeds (default: %(default)s)")
-    add("--first-seed", type=int, default=1000, help="first seed; tune trains with those below 1000 (default: %(default)s)")
+    add("--first-seed", type=int, default=1000, help="first seed; tune takes those below 1000 (default: %(default)s)")
     add("--budget", type=int, help="environment steps (default: the recipe's own n_timesteps)")
     add("--targets", type=float, nargs="+", default=[200.0, 250.0], help="mean returns to reach (default: 200 250)")
     add("--hold", type=float, default=0.1, help="share of its steps for which a target must hold (default: 0.1)")
