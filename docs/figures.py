@@ -26,19 +26,23 @@ def new_axes(height: float = 3.4) -> tuple[Figure, Axes]:
 def draw_mean(axes: Axes, runs: Sequence[Mapping[str, Any]], label: str, steps_per_second: float = 1.0) -> None:
     """Draw the mean return of a recipe's seeds against steps, or seconds at a speed, and the seeds' range."""
     curves = [
-        (
-            [point["steps"] / steps_per_second for point in run["curve"]],
-            [point["mean_return"] for point in run["curve"]],
-        )
-        for run in runs
+        ([point["steps"] for point in run["curve"]], [point["mean_return"] for point in run["curve"]]) for run in runs
     ]
     # Each training is looked at often until it reaches its targets, so the steps differ from seed to seed.
     first, last = max(steps[0] for steps, _ in curves), min(steps[-1] for steps, _ in curves)
     grid = np.linspace(first, last, 300)
     values = np.array([np.interp(grid, steps, returns) for steps, returns in curves])
     seeds = "1 seed" if len(runs) == 1 else f"{len(runs)} seeds"
-    (line,) = axes.plot(grid, values.mean(axis=0), label=f"{label}, {seeds}")
-    axes.fill_between(grid, values.min(axis=0), values.max(axis=0), color=line.get_color(), alpha=0.2, linewidth=0)
+    across = grid / steps_per_second
+    (line,) = axes.plot(across, values.mean(axis=0), label=f"{label}, {seeds}")
+    axes.fill_between(across, values.min(axis=0), values.max(axis=0), color=line.get_color(), alpha=0.2, linewidth=0)
+
+
+def finish_curves(axes: Axes, **options: Any) -> None:
+    """Add what all learning curves have: the line at 200, the label of the returns and the legend."""
+    axes.axhline(200, color="grey", linewidth=0.8, linestyle="--")
+    axes.set(ylabel="return over 100 fixed tasks", xlim=(0, None), **options)
+    axes.legend(loc="lower right")
 
 
 def curves(*shown: tuple[str, str, str]) -> Callable[[], Figure]:
@@ -48,10 +52,8 @@ def curves(*shown: tuple[str, str, str]) -> Callable[[], Figure]:
         figure, axes = new_axes()
         for name, recipe, label in shown:
             draw_mean(axes, runs_of(load(name), recipe), label)
-        axes.axhline(200, color="grey", linewidth=0.8, linestyle="--")
         axes.xaxis.set_major_formatter(lambda steps, _: f"{steps / 1e6:g}")
-        axes.set(xlabel="environment steps (millions)", ylabel="return over 100 fixed tasks", xlim=(0, None))
-        axes.legend(loc="lower right")
+        finish_curves(axes, xlabel="environment steps (millions)")
         return figure
 
     return draw
@@ -61,12 +63,11 @@ def algorithms() -> Figure:
     """Draw the learning curves of our entry of each algorithm against seconds, those of a training that runs alone."""
     figure, axes = new_axes(height=4.2)
     results, speeds = beside_ours("algorithms"), algorithm_speeds()
-    for name in (name for name in results["recipes"] if "Zoo" not in name):
-        speed = speeds[name]["steps_per_second_with_evaluations"].value
-        draw_mean(axes, runs_of(results, name), name.upper(), speed)
-    axes.axhline(200, color="grey", linewidth=0.8, linestyle="--")
-    axes.set(xlabel="seconds", ylabel="return over 100 fixed tasks", xlim=(0, None), ylim=(-200, 300))
-    axes.legend(loc="lower right")
+    for name in results["recipes"]:
+        if "Zoo" not in name:
+            speed = speeds[name]["steps_per_second_with_evaluations"].value
+            draw_mean(axes, runs_of(results, name), name.upper(), speed)
+    finish_curves(axes, xlabel="seconds", ylim=(-200, 300))
     return figure
 
 
