@@ -158,6 +158,12 @@ def budgets_table() -> str:
     return markdown(ENDS, rows)
 
 
+def discrete_table() -> str:
+    """Return what our entries for the lander with four actions end at."""
+    ends = ends_at(load("discrete"), summary(load("discrete_times")))
+    return markdown(["entry", *ENDS], [[name, *cells] for name, cells in ends.items()])
+
+
 def whole_seconds(run: Any, learning_starts: int) -> float:
     """Return how long a training of the Zoo's would take that was stopped soon after its updates had begun.
 
@@ -227,6 +233,7 @@ BLOCKS = {
     "solving": solving_table,
     "algorithms": algorithms_table,
     "budgets": budgets_table,
+    "discrete": discrete_table,
     "allenact": allenact_table,
     "ablation": lambda: times_table("ablation", "everything"),
     "mirror": lambda: times_table("mirror", "none"),
