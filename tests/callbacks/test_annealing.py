@@ -10,7 +10,7 @@ from sb3_contrib import TRPO
 from stable_baselines3 import A2C, PPO, SAC
 from stable_baselines3.common.callbacks import BaseCallback
 
-from sb3_lander.callbacks.std_annealing import AnnealStd
+from sb3_lander.callbacks import AnnealStd
 from sb3_lander.envs import V3_ID
 from sb3_lander.policies import SeparateActorCriticPolicy
 
