@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# What our entries for the lander with four actions end at, and how long their commands take: half an hour on two quiet cores.
+# What our entries for the lander with four actions end at, and how long their commands take: an hour on two quiet cores.
 # Interrupted, it goes on.
 set -euo pipefail
 cd "$(dirname "$0")/.."
