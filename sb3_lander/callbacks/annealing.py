@@ -98,11 +98,12 @@ class AnnealActionNoise(Annealing):
     """Let the action noise die down towards the end of the training, whatever the training's budget is.
 
     Large noise finds what works. What is kept is the policy without it, which learns its last and finest from flights
-    that look like its own. At the start of each rollout the noise is multiplied by a number, which falls in a
-    straight line from 1 to ``end``; when the training ends, the noise is again what it was.
+    that look like its own. So the noise falls, as DQN's share of random actions does (Mnih et al., *Human-level Control
+    through Deep Reinforcement Learning*, 2015): at the start of each rollout it is multiplied by a number, which goes
+    in a straight line from 1 to ``end``. When the training ends, the noise is again what it was.
 
-    Works with every off-policy algorithm of SB3 and sb3-contrib, and every ``ActionNoise``. In the Zoo's YAML
-    ``noise_type`` and ``noise_std`` make one.
+    Works with every algorithm of SB3 and sb3-contrib that has an ``action_noise``, as TD3, DDPG, SAC and TQC, and with
+    every ``ActionNoise``. In the Zoo's YAML ``noise_type`` and ``noise_std`` make one.
 
     :param end: The share of the noise that is left at last, at least 0 and at most 1.
     :param since: The share of the training's budget at which the noise starts to fall, at least 0 and below ``until``.
