@@ -1,5 +1,6 @@
 """Noise of exploration that dies down towards the end of a training, whatever the training's budget is."""
 
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -120,29 +121,30 @@ class AnnealActionNoise(Annealing):
         self._scaled: list[ScaledActionNoise] = []
 
     def _on_training_start(self) -> None:
-        model: Any = self.model
-        noise = getattr(model, "action_noise", None)
-        if noise is None:
-            raise ValueError(f"{type(model).__name__} has no action_noise for AnnealActionNoise to lower")
-        if isinstance(noise, VectorizedActionNoise):
-            self._scaled = [_scaled(each) for each in noise.noises]
-            # In place: its setter takes only what has the class of the noise that it was made from.
-            noise.noises[:] = self._scaled
-        else:
-            self._scaled = [_scaled(noise)]
-            (model.action_noise,) = self._scaled
+        if getattr(self.model, "action_noise", None) is None:
+            raise ValueError(f"{type(self.model).__name__} has no action_noise for AnnealActionNoise to lower")
+        self._scaled = self._replace(_scaled)
 
     def _on_rollout_start(self) -> None:
+        # In off-policy trainings this may be every step.
+        scale = 1.0 + self._fallen() * (self.end - 1.0)
         for noise in self._scaled:
-            noise.scale = 1.0 + self._fallen() * (self.end - 1.0)
+            noise.scale = scale
 
     def _on_training_end(self) -> None:
+        self._replace(lambda scaled: scaled.noise)
+
+    def _replace(self, change: Callable[[Any], ActionNoise]) -> list[Any]:
+        """Put in the place of each environment's noise what ``change`` makes of it, and return that."""
         model: Any = self.model
-        noises = [scaled.noise for scaled in self._scaled]
-        if isinstance(model.action_noise, VectorizedActionNoise):
-            model.action_noise.noises[:] = noises
+        vectorized = isinstance(model.action_noise, VectorizedActionNoise)
+        changed = [change(noise) for noise in (model.action_noise.noises if vectorized else [model.action_noise])]
+        if vectorized:
+            # In place: its setter takes only what has the class of the noise that it was made from.
+            model.action_noise.noises[:] = changed
         else:
-            (model.action_noise,) = noises
+            (model.action_noise,) = changed
+        return changed
 
 
 def _scaled(noise: ActionNoise) -> ScaledActionNoise:
