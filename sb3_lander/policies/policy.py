@@ -51,8 +51,8 @@ class SeparateActorCriticPolicy(ActorCriticPolicy):
     :param noise_correlation: How much of a step's noise stays for the next one while a training collects steps, from 0
         (SB3's, none) to below 1. Its size is the std's as ever. With 0.9 a noise lasts about ten steps, so that engines
         also stay off for a while by chance (see :class:`~sb3_lander.policies.gaussian.CorrelatedNoise`).
-    :param mirror: A mirror symmetry that actor and critic obey exactly: ``"lunar_lander"`` or
-        ``"lunar_lander_discrete"``, or a mapping with ``obs_permutation``, ``obs_sign``, ``action_sign`` and perhaps
+    :param mirror: A mirror symmetry that actor and critic obey exactly: ``"lunar_lander"``, ``"lunar_lander_discrete"``
+        or ``"bipedal_walker"``, or a mapping with ``obs_permutation``, ``obs_sign``, ``action_sign`` and perhaps
         ``action_permutation`` and ``method`` (see :class:`~sb3_lander.policies.symmetry.MirrorSymmetry`).
     :param value_scale: The critic's output is multiplied by this. With ``vf_coef`` divided by its square it is the same
         as training on rewards divided by it (PPO normalises advantages), but every reported return stays raw.

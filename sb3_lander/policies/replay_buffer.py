@@ -29,8 +29,9 @@ class MirrorReplayBuffer(ReplayBuffer):
 
     :param observation_space: A flat Box, of shape ``(obs_dim,)``.
     :param action_space: A Box, or Discrete, whose actions change place by ``action_permutation``.
-    :param mirror: As the policy's: the name ``"lunar_lander"``, or a mapping with ``obs_permutation``, ``obs_sign``,
-        ``action_sign`` and optionally ``action_permutation``, see :class:`~sb3_lander.policies.MirrorSymmetry`.
+    :param mirror: As the policy's: a name such as ``"lunar_lander"``, or a mapping with ``obs_permutation``,
+        ``obs_sign``, ``action_sign`` and optionally ``action_permutation``, see
+        :class:`~sb3_lander.policies.MirrorSymmetry`.
         ``method`` means nothing here. None for no mirror.
     :raises ValueError: If the mapping is no mirror, or does not fit the spaces.
     """

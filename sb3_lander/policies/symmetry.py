@@ -21,6 +21,13 @@ SYMMETRIES: dict[str, dict[str, Any]] = {
     "lunar_lander": {**_LANDER, "action_sign": [1, -1]},
     # No engine, left, main, right engine: the two side engines change places.
     "lunar_lander_discrete": {**_LANDER, "action_sign": [1, 1, 1, 1], "action_permutation": [0, 3, 2, 1]},
+    # The hull, then five entries for each leg, then the lidar. The legs change places; nothing changes sign.
+    "bipedal_walker": {
+        "obs_permutation": [*range(4), *range(9, 14), *range(4, 9), *range(14, 24)],
+        "obs_sign": [1] * 24,
+        "action_sign": [1] * 4,
+        "action_permutation": [2, 3, 0, 1],
+    },
 }
 """The mirror symmetries known by name, as the plain mappings that a YAML file could also hold."""
 
@@ -125,9 +132,10 @@ class MirrorSymmetry(nn.Module):
             spec = SYMMETRIES[spec]
         if not isinstance(spec, Mapping):
             raise ValueError(f"mirror={spec!r} must be a name ({', '.join(SYMMETRIES)}) or a mapping")
-        unknown, missing = set(spec) - set(_KEYS), set(_KEYS[:3]) - set(spec)
-        if unknown or missing:
-            raise ValueError(f"mirror: unknown keys {sorted(unknown)}, missing keys {sorted(missing)}; valid: {_KEYS}")
+        wrong = {"unknown": sorted(set(spec) - set(_KEYS)), "missing": sorted(set(_KEYS[:3]) - set(spec))}
+        if any(wrong.values()):
+            found = ", ".join(f"{what} keys {keys}" for what, keys in wrong.items() if keys)
+            raise ValueError(f"mirror: {found}; valid: {_KEYS}")
         return cls(**spec)
 
     def check_spaces(

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import gymnasium as gym
 import numpy as np
 import pytest
@@ -66,6 +68,28 @@ def test_the_simulator_answers_a_mirrored_action_with_the_mirrored_flight(action
     env.close()
 
 
+def test_the_simulator_walks_the_same_with_the_walkers_legs_exchanged() -> None:
+    """The same walk, told with its legs under each other's name, is the mirrored one, to the last bit."""
+    mirror = MirrorSymmetry.from_spec("bipedal_walker")
+    actions = th.rand(40, 4, generator=th.Generator().manual_seed(0)) * 2 - 1
+
+    def walk(actions: th.Tensor, *, exchange: bool) -> tuple[th.Tensor, list[float]]:
+        env = gym.make("BipedalWalker-v3")
+        env.reset(seed=0)
+        walker: Any = env.unwrapped
+        if exchange:
+            walker.legs, walker.joints = (parts[2:] + parts[:2] for parts in (walker.legs, walker.joints))
+        steps = [env.step(action) for action in actions.numpy()]
+        env.close()
+        return th.tensor(np.array([step[0] for step in steps])), [float(step[1]) for step in steps]
+
+    seen, rewards = walk(actions, exchange=False)
+    mirrored, as_much = walk(mirror.mirror_action(actions), exchange=True)
+    assert th.equal(mirrored, mirror.mirror_obs(seen))
+    assert as_much == pytest.approx(rewards)
+    assert not th.allclose(mirrored, seen, atol=0.1), "the legs move differently, so the test can fail"
+
+
 @pytest.mark.parametrize("method", METHODS)
 def test_any_function_becomes_exactly_equivariant_and_invariant(method: str) -> None:
     mirror = MirrorSymmetry.from_spec({**LANDER, "method": method})
@@ -122,8 +146,8 @@ def test_an_exported_graph_folds_as_eager_mode_does_on_and_off_the_seam() -> Non
     [
         ("moon", "mirror='moon' is unknown"),
         (3, "must be a name"),
-        ({**LANDER, "sign": [1]}, r"unknown keys \['sign'\]"),
-        ({"obs_sign": [1]}, "missing keys"),
+        ({**LANDER, "sign": [1]}, r"mirror: unknown keys \['sign'\]; valid"),
+        ({"obs_sign": [1]}, r"mirror: missing keys \['action_sign', 'obs_permutation'\]; valid"),
         ({**LANDER, "method": "fold"}, "method='fold'"),
         ({**LANDER, "obs_sign": [-1, 1, -1, 1, -1, -1, 1]}, "7 entries"),
         ({**LANDER, "obs_sign": [-1, 1, -1, 1, -1, -1, 1, 2]}, "only 1 and -1"),
