@@ -23,7 +23,7 @@ def add_to(commands: Any) -> None:
     zoo("rest", nargs=argparse.REMAINDER, metavar="...", help="that command's own arguments")
 
     summary = "Print the path of our hyperparameters, for --conf-file, or whether the RL Zoo's commands use them."
-    what = "ppo, sac, ..., allenact (the tutorial's), or weather; without it: what there is, and the hook"
+    what = "ppo, sac, ..., allenact (the tutorial's), weather or walker; without it: what there is, and the hook"
     add_command(commands, "config", _config, summary).add_argument("algo", nargs="?", metavar="ALGO", help=what)
 
     summary = "Continue an interrupted run from its newest whole checkpoint to its budget."

@@ -22,11 +22,13 @@ SYMMETRIES: dict[str, dict[str, Any]] = {
     # No engine, left, main, right engine: the two side engines change places.
     "lunar_lander_discrete": {**_LANDER, "action_sign": [1, 1, 1, 1], "action_permutation": [0, 3, 2, 1]},
     # The hull, then five entries for each leg, then the lidar. The legs change places; nothing changes sign.
+    # By average, since each stride crosses the seam of the halves.
     "bipedal_walker": {
         "obs_permutation": [*range(4), *range(9, 14), *range(4, 9), *range(14, 24)],
         "obs_sign": [1] * 24,
         "action_sign": [1] * 4,
         "action_permutation": [2, 3, 0, 1],
+        "method": "average",
     },
 }
 """The mirror symmetries known by name, as the plain mappings that a YAML file could also hold."""

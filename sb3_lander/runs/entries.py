@@ -33,7 +33,7 @@ def config_names() -> list[str]:
 def default_config(algo: str) -> Path:
     """Return the path of this package's hyperparameters for an algorithm.
 
-    :param algo: The Zoo's name of the algorithm (``ppo``, ``sac``, ...), ``allenact`` or ``weather``.
+    :param algo: The Zoo's name of the algorithm (``ppo``, ``sac``, ...), ``allenact``, ``weather`` or ``walker``.
     :raises ValueError: If the package has no such file; the message lists the valid names.
     """
     names = config_names()

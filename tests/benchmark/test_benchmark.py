@@ -184,7 +184,8 @@ def test_the_zoos_own_entry_is_the_baseline() -> None:
 def test_the_committed_recipes_name_entries_that_exist() -> None:
     for path in sorted((REPO / "scripts").glob("*recipes*.yml")):
         for recipe in benchmark.load_recipes([str(path)]):
-            assert recipe.entry("LunarLanderContinuous-v3")["n_timesteps"] > 0
+            env_id = recipe.watch.get("env_id", "LunarLanderContinuous-v3")
+            assert recipe.entry(env_id)["n_timesteps"] > 0
 
 
 @pytest.mark.parametrize(
