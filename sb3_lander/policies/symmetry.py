@@ -222,7 +222,8 @@ class MirrorSymmetry(nn.Module):
         :return: Shape ``(batch, action_dim)``.
         """
         if side is None:
-            here, there = output.chunk(2)
+            # Not chunk(2), which would bind an exported graph to one batch size.
+            here, there = output.unflatten(0, (2, -1))
             return 0.5 * (here + self.mirror_action(there, signed=signed))
         if not self._permutes_action:
             # An entry that keeps its sign is multiplied by 1; one that changes it by the side, so by 0 on the seam.

@@ -17,9 +17,11 @@ from stable_baselines3.common.vec_env import VecNormalize
 from sb3_lander import Agent, SeparateActorCriticPolicy
 from sb3_lander.__main__ import main
 from sb3_lander.agents import onnx as export
+from sb3_lander.policies.symmetry import SYMMETRIES
 
 V3, DISCRETE = "LunarLanderContinuous-v3", "LunarLander-v3"
 FOUR = {"mirror": "lunar_lander_discrete", "fast": True, "activation_fn": "relu"}
+AVERAGE = {**SYMMETRIES["lunar_lander"], "method": "average"}
 OURS = {"mirror": "lunar_lander", "bounded_mean": True, "fast": True, "activation_fn": "relu"}
 
 
@@ -39,6 +41,7 @@ def acts(file: Path, observations: np.ndarray) -> np.ndarray:
         (lambda: PPO(SeparateActorCriticPolicy, V3, policy_kwargs=OURS), V3),
         (lambda: PPO("MlpPolicy", V3, policy_kwargs={"log_std_init": 2.0}), V3),
         (lambda: PPO(SeparateActorCriticPolicy, V3, policy_kwargs={"log_std_bounds": [-1, 0.5], "fast": True}), V3),
+        (lambda: PPO(SeparateActorCriticPolicy, V3, policy_kwargs={"mirror": AVERAGE}), V3),
         (lambda: PPO(SeparateActorCriticPolicy, DISCRETE, policy_kwargs=FOUR), DISCRETE),
         (lambda: SAC("MlpPolicy", "Pendulum-v1"), "Pendulum-v1"),
         (lambda: ARS("LinearPolicy", "Pendulum-v1"), "Pendulum-v1"),
