@@ -223,8 +223,8 @@ class MirrorSymmetry(nn.Module):
         """
         if side is None:
             # Not chunk(2), which would bind an exported graph to one batch size.
-            here, there = output.unflatten(0, (2, -1))
-            return 0.5 * (here + self.mirror_action(there, signed=signed))
+            pair = output.reshape(2, -1, output.shape[1])
+            return 0.5 * (pair[0] + self.mirror_action(pair[1], signed=signed))
         if not self._permutes_action:
             # An entry that keeps its sign is multiplied by 1; one that changes it by the side, so by 0 on the seam.
             return output * th.where(self._flips, side, 1.0) if signed else output
