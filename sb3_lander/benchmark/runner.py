@@ -98,9 +98,10 @@ def run(
 
 def _results(recipes: Sequence[Recipe], measurement: Measurement, out: Path) -> dict[str, Any]:
     """Return what ``out`` holds, or results without runs: the recipes, how they are watched, what will train them."""
-    for recipe in recipes:
-        measurement.for_recipe(recipe)
-    described = {recipe.name: {**asdict(recipe), "entry": recipe.entry(measurement.env_id)} for recipe in recipes}
+    described = {
+        recipe.name: {**asdict(recipe), "entry": recipe.entry(measurement.for_recipe(recipe).env_id)}
+        for recipe in recipes
+    }
     made: dict[str, Any] = {
         # Without folders, which say nothing about the figures and much about somebody's machine.
         "command": " ".join(Path(word).name if os.sep in word else word for word in sys.orig_argv),

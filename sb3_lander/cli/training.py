@@ -101,7 +101,7 @@ def _benchmark(arguments: argparse.Namespace) -> None:
     seeds = range(arguments.first_seed, arguments.first_seed + arguments.seeds)
     recipes = benchmark.load_recipes(arguments.recipes)
     for recipe in recipes:
-        recipe.entry(arguments.env_id)  # what cannot be trained has the first word
+        recipe.entry(measurement.for_recipe(recipe).env_id)  # what cannot be trained has the first word
     if arguments.out is None:
         raise ValueError("--out FILE is missing: the JSON file for the results")
     if arguments.baseline is not None and arguments.baseline not in {recipe.name for recipe in recipes}:

@@ -184,8 +184,15 @@ def test_the_zoos_own_entry_is_the_baseline() -> None:
 def test_the_committed_recipes_name_entries_that_exist() -> None:
     for path in sorted((REPO / "scripts").glob("*recipes*.yml")):
         for recipe in benchmark.load_recipes([str(path)]):
-            env_id = recipe.watch.get("env_id", "LunarLanderContinuous-v3")
-            assert recipe.entry(env_id)["n_timesteps"] > 0
+            assert recipe.entry(Measurement().for_recipe(recipe).env_id)["n_timesteps"] > 0
+
+
+def test_a_recipe_may_name_an_environment_of_its_own(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    recipes = str(REPO / "scripts" / "walker_recipes.yml")
+    assert main(["benchmark", recipes]) == 2
+    assert "--out FILE is missing" in capsys.readouterr().err, "its entry was found"
+    results = benchmark.run(benchmark.load_recipes([recipes]), [], Measurement(), tmp_path / "r.json")
+    assert results["recipes"]["walker"]["entry"]["policy_kwargs"]["mirror"] == "bipedal_walker"
 
 
 @pytest.mark.parametrize(
