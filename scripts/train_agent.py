@@ -1,6 +1,7 @@
 """Train an agent that ships with the package, choose among seeds, and put it in place with its report.
 
 Usage: python scripts/train_agent.py --seeds 20 21 22 23 --steps 5000000 --folder FOLDER
+       python scripts/train_agent.py --env LunarLander-v3 --seeds 1660 1661 1662 --steps 3000000 --folder FOLDER
        python scripts/train_agent.py --weather --seeds 101 --steps 2500000 --folder FOLDER
 
 Each seed is one training by the RL Zoo's own command with the committed recipe. The best is chosen on 1,000 tasks from
@@ -32,8 +33,7 @@ from sb3_lander.runs.provenance import system_info
 ENV_ID = "LunarLanderContinuous-v3"
 REPO = Path(__file__).resolve().parent.parent
 TRAINED = "sb3_lander/agents/trained"
-RUN = f"ppo/{ENV_ID}_1"
-WEATHER = ["--conf-file", "hyperparams/weather.yml", "-i", f"{TRAINED}/{RUN}/{ENV_ID}.zip"]
+WEATHER = ["--conf-file", "hyperparams/weather.yml", "-i", f"{TRAINED}/ppo/{ENV_ID}_1/{ENV_ID}.zip"]
 SELECTION, REPORT = 2_000_000, 50_000_000
 
 
@@ -47,12 +47,12 @@ def evaluate(run: Path) -> dict[str, Any]:
     return report
 
 
-def train(seed: int, steps: int, folder: Path, options: list[str]) -> Path:
+def train(env_id: str, seed: int, steps: int, folder: Path, options: list[str]) -> Path:
     """Train one seed with the Zoo's command, unless that is done, and return its run folder."""
-    run = folder / str(seed) / RUN
-    if not (run / f"{ENV_ID}.zip").is_file():
+    run = folder / str(seed) / "ppo" / f"{env_id}_1"
+    if not (run / f"{env_id}.zip").is_file():
         shutil.rmtree(folder / str(seed), ignore_errors=True)
-        command = [sys.executable, "-m", "rl_zoo3.train", "--algo", "ppo", "--env", ENV_ID, "-n", str(steps)]
+        command = [sys.executable, "-m", "rl_zoo3.train", "--algo", "ppo", "--env", env_id, "-n", str(steps)]
         command += ["--seed", str(seed), "--eval-freq", "-1", "--log-interval", "50", "-f", str(folder / str(seed))]
         subprocess.run([*command, *options], check=True, stdout=subprocess.DEVNULL, cwd=REPO)
     return run
@@ -63,15 +63,17 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--seeds", type=int, nargs="+", required=True)
     parser.add_argument("--steps", type=int, default=5_000_000)
-    parser.add_argument("--weather", action="store_true", help="the agent for any weather")
+    parser.add_argument("--env", default=ENV_ID, help="environment id (default: %(default)s)")
+    parser.add_argument("--weather", action="store_true", help="the agent for any weather, in the default environment")
     parser.add_argument("--folder", type=Path, required=True, help="where all runs go")
     parser.add_argument("--jobs", type=int, default=2, help="trainings side by side")
     args = parser.parse_args()
+    env_id = ENV_ID if args.weather else args.env
     options = WEATHER if args.weather else []
-    shipped = REPO / TRAINED / ("weather" if args.weather else "") / RUN
+    shipped = REPO / TRAINED / ("weather" if args.weather else "") / "ppo" / f"{env_id}_1"
 
     def one(seed: int) -> tuple[Path, dict[str, Any]]:
-        run = train(seed, args.steps, args.folder.resolve(), options)
+        run = train(env_id, seed, args.steps, args.folder.resolve(), options)
         return run, evaluate(run)
 
     with ThreadPoolExecutor(args.jobs) as pool:
@@ -81,21 +83,21 @@ def main() -> None:
     best = max(found, key=lambda seed: found[seed][1]["iqm_return"] + 100 * found[seed][1]["success_rate"])
     run = found[best][0]
     shutil.rmtree(shipped, ignore_errors=True)
-    (shipped / ENV_ID).mkdir(parents=True)
-    shutil.copy(run / f"{ENV_ID}.zip", shipped)
+    (shipped / env_id).mkdir(parents=True)
+    shutil.copy(run / f"{env_id}.zip", shipped)
     for name in ("args.yml", "config.yml"):
-        shutil.copy(run / ENV_ID / name, shipped / ENV_ID)
+        shutil.copy(run / env_id / name, shipped / env_id)
     # Where the training wrote its files is nobody's business.
-    arguments = yaml.unsafe_load((shipped / ENV_ID / "args.yml").read_text())
+    arguments = yaml.unsafe_load((shipped / env_id / "args.yml").read_text())
     arguments["log_folder"] = "logs"
-    (shipped / ENV_ID / "args.yml").write_text(yaml.dump(arguments))
+    (shipped / env_id / "args.yml").write_text(yaml.dump(arguments))
 
     agent, made = Agent.load(shipped), system_info()
-    report = evaluate_agent(agent, fixed_tasks(ENV_ID, 1000, first_seed=REPORT))
+    report = evaluate_agent(agent, fixed_tasks(env_id, 1000, first_seed=REPORT))
     with tempfile.TemporaryDirectory() as recorded:
         shutil.copy(record_extremes(agent, report, 1, Path(recorded))["median"].path, shipped / "replay.mp4")
     print(f"seed {best} ships: IQM {report.iqm_return:.1f}, success {100 * report.success_rate:.1f}% (unseen)")
-    command = f"python -m rl_zoo3.train --algo ppo --env {ENV_ID} -n {args.steps} --seed {best} --eval-freq -1"
+    command = f"python -m rl_zoo3.train --algo ppo --env {env_id} -n {args.steps} --seed {best} --eval-freq -1"
     command = " ".join([command, *options])
     provenance = {
         "command": command,

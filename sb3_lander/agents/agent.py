@@ -216,16 +216,18 @@ def load_policy(path: str | Path) -> PolicyPredictor:
     return agent.policy
 
 
-def shipped_agent(algo: str = "ppo", *, weather: bool = False) -> Path:
+def shipped_agent(algo: str = "ppo", *, env_id: str = V3_ID, weather: bool = False) -> Path:
     """Return the run folder of an agent that ships with the package.
 
     :param algo: The Zoo's name of its algorithm.
+    :param env_id: The lander that it flies; v2 and v3 are the same task.
     :param weather: The agent for any weather, instead of the best one without wind.
-    :raises ValueError: If none of this algorithm ships.
+    :raises ValueError: If none of this algorithm ships for this environment.
     """
     logs = SHIPPED / "weather" if weather else SHIPPED
-    folder = logs / algo / f"{V3_ID}_1"
+    folder = logs / algo / f"{env_id.replace('-v2', '-v3')}_1"
     if not folder.is_dir():
-        valid = ", ".join(sorted(path.parent.name for path in logs.glob(f"*/{V3_ID}_1")))
-        raise ValueError(f"no agent of {algo!r} ships with the package; valid: {valid}")
+        valid = ", ".join(sorted(f"{run.parent.name} for {run.name[:-2]}" for run in logs.glob("*/*_1")))
+        which = f"{algo!r} for {env_id!r}" + (" and any weather" if weather else "")
+        raise ValueError(f"no agent of {which} ships with the package; valid: {valid}")
     return folder

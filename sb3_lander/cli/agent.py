@@ -16,6 +16,8 @@ def add_to(commands: Any) -> None:
     add = enjoy.add_argument
     add("path", nargs="?", type=Path, metavar="PATH", help="a run folder or .zip (default: the agent that ships)")
     add("--algo", help="of the agent that ships; or with --trust, of PATH (default: ppo; as PATH tells)")
+    what = "of the agent that ships; or to play PATH in (default: LunarLanderContinuous-v3; as PATH tells)"
+    add("--env", dest="env_id", metavar="ENV", help=what)
     add("--weather", action="store_true", help="the agent that ships for any wind and gravity, in weathers at random")
     add("-n", "--n-timesteps", type=int, default=1000, help="steps to play (default: %(default)s)")
     add("--no-render", action="store_true", help="open no window")
@@ -35,14 +37,15 @@ def _enjoy(arguments: argparse.Namespace) -> None:
     from stable_baselines3.common.monitor import Monitor
 
     from sb3_lander.agents.agent import Agent, shipped_agent
-    from sb3_lander.envs.registration import use_dummy_display_if_headless
+    from sb3_lander.envs.registration import V3_ID, use_dummy_display_if_headless
 
     path, algo = arguments.path, arguments.algo
     if path is None:
-        path, algo = shipped_agent(algo or "ppo", weather=arguments.weather), None
+        path = shipped_agent(algo or "ppo", env_id=arguments.env_id or V3_ID, weather=arguments.weather)
+        algo = None
     elif arguments.weather:
         raise ValueError(f"--weather names an agent that ships, and {path} another: leave one of them out")
-    agent = Agent.load(path, algo=algo, env_kwargs=kwargs, **cli.pick(arguments, "best", "trust"))
+    agent = Agent.load(path, algo=algo, env_kwargs=kwargs, **cli.pick(arguments, "env_id", "best", "trust"))
     use_dummy_display_if_headless()
     successes: list[bool] = []
     steps, seed = 0, arguments.seed

@@ -18,16 +18,17 @@ from sb3_lander.agents.agent import SHIPPED
 from sb3_lander.evaluation.evaluator import evaluate
 from sb3_lander.evaluation.task import fixed_tasks
 
-RUN, WEATHER_RUN = shipped_agent(), shipped_agent(weather=True)
-REPORT, WEATHER_REPORT = (json.loads((run / "report.json").read_text()) for run in (RUN, WEATHER_RUN))
+RUN, WEATHER_RUN, DISCRETE_RUN = shipped_agent(), shipped_agent(weather=True), shipped_agent(env_id="LunarLander-v2")
+REPORTS = {run: json.loads((run / "report.json").read_text()) for run in (RUN, WEATHER_RUN, DISCRETE_RUN)}
+REPORT = REPORTS[RUN]
 V3 = "LunarLanderContinuous-v3"
-BOTH = pytest.mark.parametrize(
-    ("run", "shipped"), [(RUN, REPORT), (WEATHER_RUN, WEATHER_REPORT)], ids=["calm", "weather"]
-)
+EACH = pytest.mark.parametrize(("run", "shipped"), REPORTS.items(), ids=["calm", "weather", "discrete"])
 
 
-def test_it_lands_on_tasks_of_gymnasium() -> None:
-    report = evaluate(Agent.load(RUN), fixed_tasks("LunarLanderContinuous-v3", 100))
+@pytest.mark.parametrize("run", [RUN, DISCRETE_RUN], ids=["calm", "discrete"])
+def test_it_lands_on_tasks_of_gymnasium(run: Path) -> None:
+    agent = Agent.load(run)
+    report = evaluate(agent, fixed_tasks(agent.env_id, 100))
     assert report.iqm_return > 285.0
     assert report.success_rate >= 0.98
 
@@ -46,12 +47,12 @@ def test_the_agent_for_any_weather_lands_in_it(weather: dict[str, Any]) -> None:
     assert report.iqm_return > 265.0
 
 
-@BOTH
+@EACH
 def test_a_report_can_be_made_again(run: Path, shipped: dict[str, Any]) -> None:
     """The first tasks of the report, and its failures: whoever changes the file must make the report again."""
     first = shipped["first_seed"]
-    tasks = fixed_tasks(V3, 60, first_seed=first)
-    report = evaluate(Agent.load(run), tasks)
+    agent = Agent.load(run)
+    report = evaluate(agent, fixed_tasks(agent.env_id, 60, first_seed=first))
     failed = {episode["seed"] for episode in shipped["failures"]}
     # A flight may end otherwise on another processor, but not many of them.
     again = {episode.seed for episode in report.episodes if not episode.success}
@@ -74,8 +75,10 @@ def test_it_is_as_good_as_the_readme_says() -> None:
     [
         "-m sb3_lander enjoy",
         "-m sb3_lander enjoy --weather",
+        "-m sb3_lander enjoy --env LunarLander-v2",
         f"-m rl_zoo3.enjoy --algo ppo --env LunarLanderContinuous-v3 -f {SHIPPED}",
         f"-m rl_zoo3.enjoy --algo ppo --env LunarLanderContinuous-v3 -f {SHIPPED / 'weather'}",
+        f"-m rl_zoo3.enjoy --algo ppo --env LunarLander-v3 -f {SHIPPED}",
     ],
 )
 def test_it_can_be_watched_at_once(command: str, tmp_path: Path) -> None:
@@ -92,7 +95,7 @@ def test_an_agent_that_ships_and_a_path_are_not_both_taken(capsys: pytest.Captur
     assert "--weather names an agent that ships" in capsys.readouterr().err
 
 
-@BOTH
+@EACH
 def test_a_model_card_has_the_hubs_metadata(run: Path, shipped: dict[str, Any]) -> None:
     card = ModelCard((run / "README.md").read_text())
     results = {result.metric_type: result.metric_value for result in card.data.eval_results}
