@@ -44,7 +44,7 @@ LESS = {
 }
 """What is added to a command so that it takes seconds; of an option that is given twice the last one counts."""
 
-FURTHER = {"config allenact": "-params n_epochs:1", "--algo dqn": "-n 1024"}
+FURTHER = {"config allenact": "-params n_epochs:1"}
 """What is added besides to a command with these words in it, whose updates take long."""
 
 FEWER = [

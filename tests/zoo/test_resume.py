@@ -81,7 +81,7 @@ def test_other_environments_and_normalised_ones_resume_too(algo: str, env_id: st
     params = {
         "ppo": "normalize:True n_envs:2 n_steps:64 batch_size:64 n_epochs:1",
         "sac": "learning_starts:100 buffer_size:1000",
-        "dqn": "learning_starts:100 buffer_size:1000",
+        "dqn": "n_envs:1 learning_starts:100 buffer_size:1000",
     }
     command = (
         f"-m rl_zoo3.train --algo {algo} --env {env_id} -n 600 --save-freq 200 --save-replay-buffer --eval-freq 250"
