@@ -95,8 +95,8 @@ class WeatherGrid:
                 one.set(xlabel="wind")
             axes[0].set_ylabel("gravity")
 
-        worst = int(self.success.argmin())
-        where = f"gravity {self.gravities[worst // len(self.winds)]:g}, wind {self.winds[worst % len(self.winds)]:g}"
+        row, column = np.unravel_index(np.argmin(self.success), self.success.shape)
+        where = f"gravity {self.gravities[row]:g}, wind {self.winds[column]:g}"
         text = f"Success is between {self.success.min():.1f}% ({where}) and {self.success.max():.1f}%, "
         text += f"the return's interquartile mean between {self.iqm.min():.0f} and {self.iqm.max():.0f}."
         return Plot("weather", "Success and return in each weather", text, draw, (7.0, 3.0), (1, 2))
