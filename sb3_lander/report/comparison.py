@@ -119,8 +119,8 @@ def compare(
     if not out.parent.is_dir():
         raise FileNotFoundError(f"no folder {out.parent} for the page {out.name}")
     targets = sorted({target for one in configurations for target in one.solved}, key=float)
-    ended = [one for one in configurations if one.finals]
-    plots = [_curves(configurations), *([_profile(ended)] if len(ended) > 1 else [])]
+    trained, ended = [one for one in configurations if one.curves], [one for one in configurations if one.finals]
+    plots = [*([_curves(trained)] if trained else []), *([_profile(ended)] if len(ended) > 1 else [])]
     rows = [_row(one, targets) for one in configurations]
     compared = [_improvements(one, ended) for one in ended] if len(ended) > 1 else []
     title = ", ".join(names)
@@ -145,18 +145,16 @@ def _improvements(one: Configuration, others: Sequence[Configuration]) -> list[s
     return [one.name, *("" if p is None else f"{p.value:.2f} [{p.low:.2f}, {p.high:.2f}]" for p in found)]
 
 
-def _curves(configurations: Sequence[Configuration]) -> Plot:
-    drawn = [one for one in configurations if one.curves]
-
+def _curves(trained: Sequence[Configuration]) -> Plot:
     def draw(axes: Axes) -> None:
-        for one in drawn:
+        for one in trained:
             draw_band(axes, one.curves, one.name)
         axes.axhline(TARGET, **MARK)
         axes.set(ylabel="return")
         label_steps(axes)
         axes.legend(loc="lower right")
 
-    ends = "; ".join(f"{one.name} {np.mean([curve.values[-1] for curve in one.curves]):.0f}" for one in drawn)
+    ends = "; ".join(f"{one.name} {np.mean([curve.values[-1] for curve in one.curves]):.0f}" for one in trained)
     return Plot("learning_curves", "Return against steps", f"Mean over seeds, and their range. Last: {ends}.", draw)
 
 

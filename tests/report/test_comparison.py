@@ -14,7 +14,7 @@ from conftest import REPO, ShortRun
 
 from sb3_lander.__main__ import main
 from sb3_lander.evaluation.statistics import probability_of_improvement
-from sb3_lander.report.comparison import compare, read_configurations
+from sb3_lander.report.comparison import Configuration, compare, read_configurations
 
 pytestmark = pytest.mark.filterwarnings("ignore:.*LunarLanderContinuous-v2 is out of date:DeprecationWarning")
 
@@ -78,6 +78,14 @@ def test_the_page_says_who_is_better_and_how_sure_that_is(benchmark_json: Path, 
 def test_the_committed_benchmark_can_be_compared(tmp_path: Path) -> None:
     (ours,) = read_configurations(REPO / "scripts/results/default_budget.json")
     assert len(ours.finals) == len(ours.curves) >= 5
+
+
+def test_trainings_too_short_for_a_curve_are_compared_without_one(tmp_path: Path) -> None:
+    """Of many environments none may have ended an episode yet."""
+    configurations = [Configuration(name, (1.0,), (0.5, 1.5), (), {}) for name in "ab"]
+    written = compare(configurations, tmp_path / "page.html", figures=tmp_path)
+    assert {path.stem for path in written} == {"page", "performance_profile"}
+    assert "Return against steps" not in (tmp_path / "page.html").read_text()
 
 
 def test_runs_are_seeds_of_a_configuration(v2_run: ShortRun, tmp_path: Path) -> None:
