@@ -164,6 +164,16 @@ def discrete_table() -> str:
     return markdown(["entry", *ENDS], [[name, *cells] for name, cells in ends.items()])
 
 
+def walker_table() -> str:
+    """Return what our entry for the walker ends at, with and without its mirror, its mean returns too."""
+    results = load("walker")
+    rows = []
+    for name, cells in ends_at(results, summary(load("walker_times"))).items():
+        means = [run["final"]["mean_return"] for run in runs_of(results, name)]
+        rows.append([name, *cells[:3], str(median(means)), f"{min(means):.1f}", *cells[3:]])
+    return markdown(["entry", *ENDS[:3], "mean return", "worst seed's", *ENDS[3:]], rows)
+
+
 def whole_seconds(run: Any, learning_starts: int) -> float:
     """Return how long a training of the Zoo's would take that was stopped soon after its updates had begun.
 
@@ -234,6 +244,7 @@ BLOCKS = {
     "algorithms": algorithms_table,
     "budgets": budgets_table,
     "discrete": discrete_table,
+    "walker": walker_table,
     "allenact": allenact_table,
     "ablation": lambda: times_table("ablation", "everything"),
     "mirror": lambda: times_table("mirror", "none"),
