@@ -1,7 +1,7 @@
 """Train an agent that ships with the package, choose among seeds, and put it in place with its report.
 
 Usage: python scripts/train_agent.py --seeds 20 21 22 23 --steps 5000000 --folder FOLDER
-       python scripts/train_agent.py --env LunarLander-v3 --seeds 1660 1661 1662 --steps 3000000 --folder FOLDER
+       python scripts/train_agent.py --env LunarLander-v3 --seeds 1660 1661 --steps 2000000 --folder FOLDER
        python scripts/train_agent.py --weather --seeds 101 --steps 2500000 --folder FOLDER
 
 Each seed is one training by the RL Zoo's own command with the committed recipe. The best is chosen on 1,000 tasks from
@@ -63,13 +63,13 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--seeds", type=int, nargs="+", required=True)
     parser.add_argument("--steps", type=int, default=5_000_000)
-    parser.add_argument("--env", default=ENV_ID, help="environment id (default: %(default)s)")
-    parser.add_argument("--weather", action="store_true", help="the agent for any weather, in the default environment")
+    which = parser.add_mutually_exclusive_group()
+    which.add_argument("--env", dest="env_id", default=ENV_ID, help="environment id (default: %(default)s)")
+    which.add_argument("--weather", action="store_true", help="the agent for any weather, in the default environment")
     parser.add_argument("--folder", type=Path, required=True, help="where all runs go")
     parser.add_argument("--jobs", type=int, default=2, help="trainings side by side")
     args = parser.parse_args()
-    env_id = ENV_ID if args.weather else args.env
-    options = WEATHER if args.weather else []
+    env_id, options = args.env_id, WEATHER if args.weather else []
     shipped = REPO / TRAINED / ("weather" if args.weather else "") / "ppo" / f"{env_id}_1"
 
     def one(seed: int) -> tuple[Path, dict[str, Any]]:

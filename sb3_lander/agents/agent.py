@@ -227,7 +227,7 @@ def shipped_agent(algo: str = "ppo", *, env_id: str = V3_ID, weather: bool = Fal
     logs = SHIPPED / "weather" if weather else SHIPPED
     folder = logs / algo / f"{env_id.replace('-v2', '-v3')}_1"
     if not folder.is_dir():
-        valid = ", ".join(sorted(f"{run.parent.name} for {run.name[:-2]}" for run in logs.glob("*/*_1")))
+        valid = ", ".join(sorted(f"{run.parent.name} for {run.name.removesuffix('_1')}" for run in logs.glob("*/*_1")))
         which = f"{algo!r} for {env_id!r}" + (" and any weather" if weather else "")
         raise ValueError(f"no agent of {which} ships with the package; valid: {valid}")
     return folder
