@@ -28,7 +28,9 @@ class RandomWeather(gym.Wrapper[Any, Any, Any, Any], RecordConstructorArgs):
     :param gravity: The lowest and the highest gravity, from -12 to 0; equal ones fix it. Gymnasium's default is -10.
     :param wind_power: The weakest and the strongest wind, from 0 to 20. Gymnasium's default is 15.
     :param turbulence_power: The same for the turbulence, which turns the lander, from 0 to 2. The default is 1.5.
-    :raises ValueError: If the environment is none of gymnasium's landers, or a range is not within these limits.
+    :param extremes: How often, from 0 to 1, each of the three is one of its range's ends instead. Uniform draws hardly
+        ever come near the corners, where an agent fails first.
+    :raises ValueError: If the environment is none of gymnasium's landers, or a value is not within these limits.
     """
 
     def __init__(
@@ -37,14 +39,18 @@ class RandomWeather(gym.Wrapper[Any, Any, Any, Any], RecordConstructorArgs):
         gravity: Sequence[float] = (-12.0, -2.0),
         wind_power: Sequence[float] = (0.0, 20.0),
         turbulence_power: Sequence[float] = (0.0, 2.0),
+        extremes: float = 0.0,
     ) -> None:
         ranges: dict[str, Any] = dict(zip(LIMITS, (gravity, wind_power, turbulence_power), strict=True))
-        RecordConstructorArgs.__init__(self, **ranges)
+        RecordConstructorArgs.__init__(self, **ranges, extremes=extremes)
         gym.Wrapper.__init__(self, env)
         if not isinstance(env.unwrapped, LunarLander):
             raise ValueError(f"RandomWeather is for gymnasium's LunarLander, not for {env.unwrapped}")
         self._lander = env.unwrapped
         self._ranges = {name: _checked(name, given) for name, given in ranges.items()}
+        if isinstance(extremes, bool) or not (isinstance(extremes, int | float) and 0.0 <= extremes <= 1.0):
+            raise ValueError(f"RandomWeather: extremes={extremes!r} must be a number from 0 to 1")
+        self._extremes = extremes
         given = {} if self._lander.spec is None else self._lander.spec.kwargs
         self._keeps_gravity, self._keeps_wind = "gravity" in given, "enable_wind" in given
         self._random = np.random.default_rng()
@@ -56,7 +62,7 @@ class RandomWeather(gym.Wrapper[Any, Any, Any, Any], RecordConstructorArgs):
             # A child of the seed: the seed's own numbers shape the terrain.
             self._random = np.random.default_rng(np.random.SeedSequence(seed).spawn(1)[0])
         # All three, used or not, so that what is kept of one does not change the others.
-        drawn = {name: float(self._random.uniform(*ends)) for name, ends in self._ranges.items()}
+        drawn = {name: self._draw(ends) for name, ends in self._ranges.items()}
         lander = self._lander
         if not self._keeps_gravity:
             # Gymnasium excludes the limits themselves.
@@ -68,6 +74,12 @@ class RandomWeather(gym.Wrapper[Any, Any, Any, Any], RecordConstructorArgs):
         powers = (lander.wind_power, lander.turbulence_power) if lander.enable_wind else (0.0, 0.0)
         self._weather = dict(zip(LIMITS, (lander.gravity, *powers), strict=True))
         return observation, {**info, "weather": dict(self._weather)}
+
+    def _draw(self, ends: tuple[float, float]) -> float:
+        # No coin where none is asked for: a seed then means the weather it has always meant.
+        if self._extremes and self._random.random() < self._extremes:
+            return ends[self._random.integers(2)]
+        return float(self._random.uniform(*ends))
 
     def step(self, action: Any) -> tuple[Any, SupportsFloat, bool, bool, dict[str, Any]]:
         """Step the environment; the last step's ``info`` carries the episode's ``weather``."""

@@ -86,6 +86,19 @@ def test_draws_fill_the_ranges_and_stay_in_them() -> None:
     assert np.abs(correlations - np.eye(4)).max() < 0.15
 
 
+def test_extremes_draws_the_ends_as_often_as_it_is_told() -> None:
+    ranges: dict[str, Any] = {"gravity": (-11.0, -2.0), "wind_power": (5.0, 20.0), "turbulence_power": (0.5, 1.0)}
+    with RandomWeather(gym.make(V3_ID), **ranges, extremes=0.3) as env:
+        drawn = np.array([weather(env, seed) for seed in range(400)])
+        assert weather(env, 7) == tuple(drawn[7])
+    for column, (lowest, highest) in zip(drawn.T, ranges.values(), strict=True):
+        # About 60 of 400 are expected at each end; the seeds make it the same each time.
+        assert all(36 <= np.sum(column == end) <= 86 for end in (lowest, highest))
+        assert np.unique(column).size > 200
+    with RandomWeather(gym.make(V3_ID), **ranges, extremes=1.0) as env:
+        assert {weather(env, seed)[0] for seed in range(20)} == {-11.0, -2.0}
+
+
 def test_the_strongest_gravity_is_one_that_gymnasium_takes() -> None:
     with RandomWeather(gym.make(V3_ID), gravity=[-12.0, -12.0]) as env:
         gravity, _, _ = weather(env, 0)
@@ -137,6 +150,8 @@ def test_both_environment_checkers_pass(env_id: str) -> None:
     ("ranges", "message"),
     [
         ({"gravity": [-13.0, -2.0]}, r"gravity=\[-13.0, -2.0\] must be a list of the lowest and the highest, within "),
+        ({"extremes": 1.5}, r"extremes=1.5 must be a number from 0 to 1"),
+        ({"extremes": "often"}, r"extremes='often' must be a number from 0 to 1"),
         ({"gravity": -10.0}, r"gravity=-10.0 must be .* within \[-12, 0\]"),
         ({"wind_power": [20.0, 0.0]}, r"wind_power=\[20.0, 0.0\] must be .* within \[0, 20\]"),
         ({"wind_power": "05"}, "wind_power='05' must be"),
