@@ -27,7 +27,8 @@ from sb3_lander.evaluation.statistics import Interval, median, ratio_of_medians
 REPO = Path(__file__).resolve().parent.parent
 RESULTS = REPO / "scripts" / "results"
 ASSETS = REPO / "assets"
-PAGES = [REPO / "README.md", *(REPO / "docs" / f"{name}.md" for name in ("index", "results", "tutorial"))]
+DOCS = ("index", "results", "tutorial", "parts/train_in_python")
+PAGES = [REPO / "README.md", *(REPO / "docs" / f"{name}.md" for name in DOCS)]
 """What has tables to fill. The documentation's build fills them again, from the results as they then are."""
 
 
@@ -158,6 +159,14 @@ def budgets_table() -> str:
     return markdown(ENDS, rows)
 
 
+def python_example_table() -> str:
+    """Return what the training in Python of the documentation ends at."""
+    runs = load("python_example")["runs"]
+    iqms, rates = ([run[figure] for run in runs] for figure in ("iqm_return", "success_rate"))
+    cells = [str(len(runs)), str(median(iqms)), f"{100 * median(rates).value:.1f}", f"{100 * min(rates):.1f}"]
+    return markdown(["seeds", "interquartile mean", "success %", "worst seed's"], [cells])
+
+
 def discrete_table() -> str:
     """Return what our entries for the lander with four actions end at."""
     ends = ends_at(load("discrete"), summary(load("discrete_times")))
@@ -243,6 +252,7 @@ BLOCKS = {
     "solving": solving_table,
     "algorithms": algorithms_table,
     "budgets": budgets_table,
+    "python_example": python_example_table,
     "discrete": discrete_table,
     "walker": walker_table,
     "allenact": allenact_table,
