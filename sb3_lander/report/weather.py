@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import Executor
 from dataclasses import dataclass
 from itertools import product
@@ -75,31 +75,45 @@ class WeatherGrid:
 
     def plot(self) -> Plot:
         """Show success and return over gravity and wind."""
-        panels: list[tuple[str, np.ndarray, str, tuple[int, int]]] = [
-            ("success, %", self.success, ".1f", (50, 100)),
-            ("interquartile mean of the return", self.iqm, ".0f", (0, 300)),
-        ]
-
-        def draw(*axes: Axes) -> None:
-            for one, (title, values, form, (low, high)) in zip(axes, panels, strict=True):
-                one.pcolormesh(values, cmap="viridis", vmin=low, vmax=high)
-                for (row, column), value in np.ndenumerate(values):
-                    ink = "black" if value > (low + high) / 2 else "white"
-                    text = one.text(column + 0.5, row + 0.5, f"{value:{form}}", color=ink, fontsize=8)
-                    text.set(ha="center", va="center")
-                one.set_xticks(np.arange(len(self.winds)) + 0.5, [f"{wind:g}" for wind in self.winds])
-                one.set_yticks(np.arange(len(self.gravities)) + 0.5, [f"{gravity:g}" for gravity in self.gravities])
-                one.invert_yaxis()
-                one.tick_params(length=0)
-                one.set_title(title, fontsize=9)
-                one.set(xlabel="wind")
-            axes[0].set_ylabel("gravity")
-
         row, column = np.unravel_index(np.argmin(self.success), self.success.shape)
         where = f"gravity {self.gravities[row]:g}, wind {self.winds[column]:g}"
         text = f"Success is between {self.success.min():.1f}% ({where}) and {self.success.max():.1f}%, "
         text += f"the return's interquartile mean between {self.iqm.min():.0f} and {self.iqm.max():.0f}."
+        draw = heat_maps(self.gravities, self.winds, self.success, self.iqm)
         return Plot("weather", "Success and return in each weather", text, draw, (7.0, 3.0), (1, 2))
+
+
+def heat_maps(
+    gravities: Sequence[float], winds: Sequence[float], success: np.ndarray, iqm: np.ndarray
+) -> Callable[..., None]:
+    """Return what draws success and return over gravity and wind on two panels.
+
+    :param gravities: The rows.
+    :param winds: The columns.
+    :param success: Percent, of shape ``(n_gravities, n_winds)``.
+    :param iqm: Interquartile means of the returns, of the same shape.
+    """
+    panels: list[tuple[str, np.ndarray, str, tuple[int, int]]] = [
+        ("success, %", success, ".1f", (50, 100)),
+        ("interquartile mean of the return", iqm, ".0f", (0, 300)),
+    ]
+
+    def draw(*axes: Axes) -> None:
+        for one, (title, values, form, (low, high)) in zip(axes, panels, strict=True):
+            one.pcolormesh(values, cmap="viridis", vmin=low, vmax=high)
+            for (row, column), value in np.ndenumerate(values):
+                ink = "black" if value > (low + high) / 2 else "white"
+                text = one.text(column + 0.5, row + 0.5, f"{value:{form}}", color=ink, fontsize=8)
+                text.set(ha="center", va="center")
+            one.set_xticks(np.arange(len(winds)) + 0.5, [f"{wind:g}" for wind in winds])
+            one.set_yticks(np.arange(len(gravities)) + 0.5, [f"{gravity:g}" for gravity in gravities])
+            one.invert_yaxis()
+            one.tick_params(length=0)
+            one.set_title(title, fontsize=9)
+            one.set(xlabel="wind")
+        axes[0].set_ylabel("gravity")
+
+    return draw
 
 
 def weather_grid(
