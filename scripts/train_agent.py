@@ -2,11 +2,11 @@
 
 Usage: python scripts/train_agent.py --seeds 20 21 22 23 --steps 5000000 --folder FOLDER
        python scripts/train_agent.py --env LunarLander-v3 --seeds 1660 1661 --steps 2000000 --folder FOLDER
-       python scripts/train_agent.py --weather --seeds 101 --steps 2500000 --folder FOLDER
+       python scripts/train_agent.py --weather --seeds 3005 --steps 5000000 --folder FOLDER
 
 Each seed is one training by the RL Zoo's own command with the committed recipe. The best is chosen on 1,000 tasks from
 2,000,000; the report that ships is of 1,000 others, from 50,000,000, which nothing was chosen on. Interrupted, it goes
-on: what a seed has finished is not done again. The agent for any weather goes on from the other one; each of its tasks
+on: what a seed has finished is not done again. The agent for any weather goes on from the one that ships; each of its tasks
 has the weather that RandomWeather draws by the task's seed.
 """
 
@@ -33,7 +33,7 @@ from sb3_lander.runs.provenance import system_info
 ENV_ID = "LunarLanderContinuous-v3"
 REPO = Path(__file__).resolve().parent.parent
 TRAINED = "sb3_lander/agents/trained"
-WEATHER = ["--conf-file", "hyperparams/weather.yml", "-i", f"{TRAINED}/ppo/{ENV_ID}_1/{ENV_ID}.zip"]
+WEATHER = ["--conf-file", "hyperparams/weather.yml", "-i", f"{TRAINED}/weather/ppo/{ENV_ID}_1/{ENV_ID}.zip"]
 SELECTION, REPORT = 2_000_000, 50_000_000
 
 

@@ -39,6 +39,7 @@ def test_it_lands_on_tasks_of_gymnasium(run: Path) -> None:
         {"enable_wind": False, "gravity": -10.0},
         {"enable_wind": True, "gravity": -10.0},
         {"enable_wind": False, "gravity": -6.0},
+        {"enable_wind": False, "gravity": -11.9},
     ],
 )
 def test_the_agent_for_any_weather_lands_in_it(weather: dict[str, Any]) -> None:
