@@ -6,8 +6,8 @@ Usage: python scripts/train_agent.py --seeds 20 21 22 23 --steps 5000000 --folde
 
 Each seed is one training by the RL Zoo's own command with the committed recipe. The best is chosen on 1,000 tasks from
 2,000,000; the report that ships is of 1,000 others, from 50,000,000, which nothing was chosen on. Interrupted, it goes
-on: what a seed has finished is not done again. The agent for any weather goes on from the one that ships; each of its tasks
-has the weather that RandomWeather draws by the task's seed.
+on: what a seed has finished is not done again. The agent for any weather goes on from the one that ships; each of its
+tasks has the weather that RandomWeather draws by the task's seed.
 """
 
 from __future__ import annotations
