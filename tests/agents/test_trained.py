@@ -83,7 +83,7 @@ def test_it_is_as_good_as_the_readme_says() -> None:
     ],
 )
 def test_it_can_be_watched_at_once(command: str, tmp_path: Path) -> None:
-    done = python(command + " -n 1000 --no-render --seed 3", cwd=tmp_path)
+    done = python(command + " -n 1500 --no-render --seed 3", cwd=tmp_path)
     assert done.status == 0, done.output
     returns = [float(found) for found in re.findall(r"Episode Reward: (-?[\d.]+)", done.output)]
     assert len(returns) >= 3
