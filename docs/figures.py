@@ -15,6 +15,7 @@ from matplotlib.ticker import NullFormatter
 from update_readme import algorithm_speeds, beside_ours, inverse, load
 
 from sb3_lander.benchmark.runner import runs_of, summary, to_target
+from sb3_lander.report.weather import heat_maps
 
 
 def new_axes(height: float = 3.4) -> tuple[Figure, Axes]:
@@ -119,6 +120,19 @@ def throughput() -> Figure:
     return figure
 
 
+def weather(name: str) -> Callable[[], Figure]:
+    """Return what draws the heat maps of an agent that ships."""
+
+    def draw() -> Figure:
+        agent = load("weather")["agents"][name]
+        figure = Figure(figsize=(7.0, 3.0), layout="constrained")
+        success, iqm = np.array(agent["success"]), np.array(agent["iqm"])
+        heat_maps(agent["gravities"], agent["winds"], success, iqm)(*figure.subplots(1, 2))
+        return figure
+
+    return draw
+
+
 FIGURES: dict[str, Callable[[], Figure]] = {
     "learning_curves": curves(("default_budget", "ppo", "our entry"), ("beside_zoo", "zoo", "the Zoo's entry")),
     "allenact": curves(("allenact", "allenact", "AllenAct's pipeline"), ("default_budget", "ppo", "our entry")),
@@ -126,6 +140,8 @@ FIGURES: dict[str, Callable[[], Figure]] = {
     "seconds_to_target": seconds_to_target,
     "ingredients": ingredients,
     "throughput": throughput,
+    "weather_without": weather("without weather"),
+    "weather_any": weather("for any weather"),
 }
 
 

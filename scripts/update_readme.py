@@ -27,7 +27,7 @@ from sb3_lander.evaluation.statistics import Interval, median, ratio_of_medians
 REPO = Path(__file__).resolve().parent.parent
 RESULTS = REPO / "scripts" / "results"
 ASSETS = REPO / "assets"
-DOCS = ("index", "results", "tutorial", "parts/train_in_python")
+DOCS = ("index", "results", "tutorial", "howto/weather", "parts/train_in_python")
 PAGES = [REPO / "README.md", *(REPO / "docs" / f"{name}.md" for name in DOCS)]
 """What has tables to fill. The documentation's build fills them again, from the results as they then are."""
 
@@ -183,6 +183,19 @@ def walker_table() -> str:
     return markdown(["entry", *ENDS[:3], "mean return", "worst seed's", *ENDS[3:]], rows)
 
 
+def weather_table() -> str:
+    """Return what the agents that ship come to in the named weathers."""
+    agents = load("weather")["agents"]
+    rows = []
+    for weather in next(iter(agents.values()))["named"]:
+        rows.append([weather])
+        for agent in agents.values():
+            end = agent["named"][weather]
+            rows[-1] += [f"{end['iqm_return']:.1f}", f"{100 * end['success_rate']:.1f}"]
+    head = [cell for name in agents for cell in (f"agent {name}: interquartile mean", "success %")]
+    return markdown(["weather", *head], rows)
+
+
 def whole_seconds(run: Any, learning_starts: int) -> float:
     """Return how long a training of the Zoo's would take that was stopped soon after its updates had begun.
 
@@ -255,6 +268,7 @@ BLOCKS = {
     "python_example": python_example_table,
     "discrete": discrete_table,
     "walker": walker_table,
+    "weather": weather_table,
     "allenact": allenact_table,
     "ablation": lambda: times_table("ablation", "everything"),
     "mirror": lambda: times_table("mirror", "none"),

@@ -12,8 +12,6 @@ import json
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from sb3_lander import Agent, evaluate, fixed_tasks
 from sb3_lander.agents import shipped_agent
 from sb3_lander.parallel import ProcessExecutor
@@ -52,9 +50,8 @@ def main() -> None:
             report = evaluate(agent, tasks, n_processes=2)
             named[weather] = report.summary()
             print(f"{name}, {weather}: {report.iqm_return:.1f}, {report.success_rate:.1%}", flush=True)
-        cells = {"success": grid.success, "iqm": grid.iqm}
-        rounded = {key: np.round(values, 2).tolist() for key, values in cells.items()}
-        found[name] = {"gravities": grid.gravities, "winds": grid.winds, **rounded, "named": named}
+        cells = {"success": grid.success.tolist(), "iqm": grid.iqm.tolist()}
+        found[name] = {"gravities": grid.gravities, "winds": grid.winds, **cells, "named": named}
     counts = {"episodes": arguments.episodes, "grid_episodes": arguments.grid_episodes, "first_seed": FIRST_SEED}
     results = {"machine": system_info(), **counts, "agents": found}
     arguments.out.write_text(json.dumps(results, indent=1) + "\n")
