@@ -19,13 +19,12 @@ from sb3_lander.report.weather import weather_grid
 from sb3_lander.runs.provenance import system_info
 
 AGENTS = {"without weather": {}, "for any weather": {"weather": True}}
-STILL: dict[str, Any] = {"enable_wind": False}
 WEATHERS: dict[str, dict[str, Any]] = {
-    "no wind": {**STILL, "gravity": -10.0},
+    "no wind": {"enable_wind": False, "gravity": -10.0},
     "wind 15, turbulence 1.5": {"enable_wind": True, "wind_power": 15.0, "turbulence_power": 1.5, "gravity": -10.0},
     "wind 20, turbulence 2": {"enable_wind": True, "wind_power": 20.0, "turbulence_power": 2.0, "gravity": -10.0},
-    "gravity -2": {**STILL, "gravity": -2.0},
-    "gravity -11.9": {**STILL, "gravity": -11.9},
+    "gravity -2": {"enable_wind": False, "gravity": -2.0},
+    "gravity -11.9": {"enable_wind": False, "gravity": -11.9},
 }
 FIRST_SEED = 50_000_000
 
