@@ -24,7 +24,7 @@ PAGE = Path(__file__).resolve().parent.parent / "docs" / "parts" / "train_in_pyt
 
 def train(seed: int) -> dict[str, Any]:
     """Run the example with another seed than its own, and return its model's report."""
-    code = re.findall(r"```python\n(.*?)```", PAGE.read_text(), re.DOTALL)[0]
+    (code,) = re.findall(r"```python\n(.*?)```", PAGE.read_text(), re.DOTALL)
     assert code.count("seed=0") == 1
     th.set_num_threads(1)
     set_random_seed(seed)

@@ -13,7 +13,7 @@ import shutil
 import subprocess
 import sys
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -118,16 +118,20 @@ def final_table() -> str:
 ENDS = ["seeds", "steps", "seconds", "interquartile mean", "success %", "worst seed's", "length"]
 
 
+def median_and_worst(finals: Sequence[Mapping[str, float]]) -> list[str]:
+    """Return the median seed's interquartile mean and success, and the worst seed's success, as cells."""
+    iqms, rates = ([final[figure] for final in finals] for figure in ("iqm_return", "success_rate"))
+    return [str(median(iqms)), f"{100 * median(rates).value:.1f}", f"{100 * min(rates):.1f}"]
+
+
 def ends_at(results: Any, timed: Mapping[str, Mapping[str, Any]]) -> dict[str, list[str]]:
     """Return, by recipe, what its whole trainings end at, and how long one takes at the timed steps a second."""
     rows = {}
     for name, row in summary(results).items():
         runs = runs_of(results, name)
         steps = runs[0]["budget"]
-        iqms, rates = ([run["final"][figure] for run in runs] for figure in ("iqm_return", "success_rate"))
         seconds = steps / timed[name]["steps_per_second_with_evaluations"].value
-        cells = [str(row["seeds"]), f"{steps:,}", f"{seconds:.0f}", str(median(iqms))]
-        cells += [f"{100 * median(rates).value:.1f}", f"{100 * row['worst_success']:.1f}"]
+        cells = [str(row["seeds"]), f"{steps:,}", f"{seconds:.0f}", *median_and_worst([run["final"] for run in runs])]
         rows[name] = [*cells, f"{row['length'].value:.0f}"]
     return rows
 
@@ -162,9 +166,7 @@ def budgets_table() -> str:
 def python_example_table() -> str:
     """Return what the training in Python of the documentation ends at."""
     runs = load("python_example")["runs"]
-    iqms, rates = ([run[figure] for run in runs] for figure in ("iqm_return", "success_rate"))
-    cells = [str(len(runs)), str(median(iqms)), f"{100 * median(rates).value:.1f}", f"{100 * min(rates):.1f}"]
-    return markdown(["seeds", "interquartile mean", "success %", "worst seed's"], [cells])
+    return markdown([ENDS[0], *ENDS[3:6]], [[str(len(runs)), *median_and_worst(runs)]])
 
 
 def discrete_table() -> str:
