@@ -2,6 +2,7 @@
 
 import argparse
 import contextlib
+import functools
 import io
 import math
 import os
@@ -14,6 +15,7 @@ from typing import Any
 import torch as th
 import yaml
 from rl_zoo3.exp_manager import ExperimentManager
+from sb3_contrib.common.vec_env import AsyncEval
 from stable_baselines3.common.callbacks import BaseCallback, CallbackList, EvalCallback
 from stable_baselines3.common.evaluation import evaluate_policy
 from stable_baselines3.common.utils import set_random_seed
@@ -156,6 +158,17 @@ def _manager(recipe: Recipe, measurement: Measurement, seed: int, folder: Path) 
     return manager
 
 
+def _workers(manager: Any, model: Any) -> dict[str, AsyncEval]:
+    """Return what the Zoo hands to ARS with several environments: processes, each with one of them.
+
+    The Zoo's own ``learn`` is not called, since it takes an interrupt for the end of a training.
+    """
+    if manager.algo != "ars" or manager.n_envs == 1:
+        return {}
+    make = functools.partial(manager.create_envs, n_envs=1, no_log=True)
+    return {"async_eval": AsyncEval([make] * manager.n_envs, model.policy)}
+
+
 def train(recipe: Recipe, seed: int, measurement: Measurement) -> dict[str, Any]:
     """Train one seed of one recipe and return what was measured, as plain data.
 
@@ -183,7 +196,8 @@ def train(recipe: Recipe, seed: int, measurement: Measurement) -> dict[str, Any]
         for callback in manager.callbacks:
             if isinstance(callback, EvalCallback):
                 _time_method(callback, "_on_step", watch.zoo_evaluations, "seconds")
-        model.learn(manager.n_timesteps, callback=CallbackList([*manager.callbacks, watch]), log_interval=None)
+        callback = CallbackList([*manager.callbacks, watch])
+        model.learn(manager.n_timesteps, callback=callback, log_interval=None, **_workers(manager, model))
         seconds, zoo_seconds = watch.seconds(), watch.zoo_evaluations["seconds"]
         count, first = measurement.final_episodes, measurement.final_first_seed
         tasks = fixed_tasks(measurement.env_id, count, first_seed=first) if count else []

@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -17,11 +18,13 @@ import yaml
 from conftest import REPO, python, wait_until_gone
 from dask_cluster import Cluster
 
+from sb3_lander import Agent, evaluate, fixed_tasks
 from sb3_lander.__main__ import main
 from sb3_lander.benchmark import runner as benchmark
 from sb3_lander.benchmark import training
 from sb3_lander.benchmark.recipes import Measurement, Recipe
 from sb3_lander.benchmark.target import Target
+from sb3_lander.envs import V3_ID
 from sb3_lander.envs.cores import usable_cores
 
 TINY = {"n_envs": 4, "n_steps": 64, "batch_size": 64, "n_epochs": 1, "n_timesteps": 512}
@@ -102,6 +105,14 @@ def test_the_same_seed_measures_the_same_returns_and_another_seed_others() -> No
     one, same, other = (training.train(Recipe("tiny", changes=TINY), seed, QUICK) for seed in (5, 5, 6))
     assert one["final"] == same["final"]
     assert one["final"] != other["final"]
+
+
+def test_ars_is_trained_in_processes_as_the_zoos_command_does(zoo: Callable[..., str], tmp_path: Path) -> None:
+    zoo("train --algo ars --env LunarLanderContinuous-v3 -n 12000 --eval-freq -1 --seed 3 -f logs")
+    agent = Agent.load(tmp_path / "logs/ars/LunarLanderContinuous-v3_1")
+    watched = replace(QUICK, targets=(), budget=12000, zoo_evaluations=False)
+    result = training.train(Recipe("ars", config="ars", algo="ars"), 3, watched)
+    assert result["final"] == evaluate(agent, fixed_tasks(V3_ID, 3, first_seed=watched.final_first_seed)).summary()
 
 
 def test_the_clock_stops_while_the_policy_is_evaluated(monkeypatch: pytest.MonkeyPatch) -> None:
