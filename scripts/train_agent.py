@@ -2,11 +2,11 @@
 
 Usage: python scripts/train_agent.py --seeds 20 21 22 23 --steps 5000000 --folder FOLDER
        python scripts/train_agent.py --env LunarLander-v3 --seeds 1660 1661 --steps 2000000 --folder FOLDER
-       python scripts/train_agent.py --weather --seeds 3005 --steps 5000000 --folder FOLDER
+       python scripts/train_agent.py --weather MODEL.zip --seeds 3201 --steps 5000000 --folder FOLDER
 
 Each seed is one training by the RL Zoo's own command with the committed recipe. The best is chosen on 1,000 tasks from
 2,000,000; the report that ships is of 1,000 others, from 50,000,000, which nothing was chosen on. Interrupted, it goes
-on: what a seed has finished is not done again. The agent for any weather goes on from the one that ships; each of its
+on: what a seed has finished is not done again. The agent for any weather goes on from a model; each of its
 tasks has the weather that RandomWeather draws by the task's seed.
 """
 
@@ -33,7 +33,7 @@ from sb3_lander.runs.provenance import system_info
 ENV_ID = "LunarLanderContinuous-v3"
 REPO = Path(__file__).resolve().parent.parent
 TRAINED = "sb3_lander/agents/trained"
-WEATHER = ["--conf-file", "hyperparams/weather.yml", "-i", f"{TRAINED}/weather/ppo/{ENV_ID}_1/{ENV_ID}.zip"]
+WEATHER = ["--conf-file", "hyperparams/weather.yml", "-i"]
 SELECTION, REPORT = 2_000_000, 50_000_000
 
 
@@ -65,11 +65,11 @@ def main() -> None:
     parser.add_argument("--steps", type=int, default=5_000_000)
     which = parser.add_mutually_exclusive_group()
     which.add_argument("--env", dest="env_id", default=ENV_ID, help="environment id (default: %(default)s)")
-    which.add_argument("--weather", action="store_true", help="the agent for any weather, in the default environment")
+    which.add_argument("--weather", metavar="MODEL", type=Path, help="for any weather: the model it goes on from")
     parser.add_argument("--folder", type=Path, required=True, help="where all runs go")
     parser.add_argument("--jobs", type=int, default=2, help="trainings side by side")
     args = parser.parse_args()
-    env_id, options = args.env_id, WEATHER if args.weather else []
+    env_id, options = args.env_id, [*WEATHER, str(args.weather.resolve())] if args.weather else []
     shipped = REPO / TRAINED / ("weather" if args.weather else "") / "ppo" / f"{env_id}_1"
 
     def one(seed: int) -> tuple[Path, dict[str, Any]]:
@@ -98,7 +98,8 @@ def main() -> None:
         shutil.copy(record_extremes(agent, report, 1, Path(recorded))["median"].path, shipped / "replay.mp4")
     print(f"seed {best} ships: IQM {report.iqm_return:.1f}, success {100 * report.success_rate:.1f}% (unseen)")
     command = f"python -m rl_zoo3.train --algo ppo --env {env_id} -n {args.steps} --seed {best} --eval-freq -1"
-    command = " ".join([command, *options])
+    # Where the files lie is nobody's business.
+    command = " ".join([command, *(Path(each).name if each.endswith(".zip") else each for each in options)])
     provenance = {
         "command": command,
         "machine": made,
