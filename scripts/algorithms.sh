@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# What the entries of algorithms other than PPO end at, and how long their commands take: two hours on two quiet cores.
+# What the entries of algorithms other than PPO end at, and how long their commands take: three hours on two quiet cores.
 # Interrupted, it goes on.
 set -euo pipefail
 cd "$(dirname "$0")/.."
