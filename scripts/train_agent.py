@@ -99,7 +99,7 @@ def main() -> None:
     print(f"seed {best} ships: IQM {report.iqm_return:.1f}, success {100 * report.success_rate:.1f}% (unseen)")
     command = f"python -m rl_zoo3.train --algo ppo --env {env_id} -n {args.steps} --seed {best} --eval-freq -1"
     # Where the files lie is nobody's business.
-    command = " ".join([command, *(Path(each).name if each.endswith(".zip") else each for each in options)])
+    command = " ".join([command, *([*WEATHER, args.weather.name] if args.weather else [])])
     provenance = {
         "command": command,
         "machine": made,
