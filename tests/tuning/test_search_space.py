@@ -14,6 +14,7 @@ from stable_baselines3 import PPO
 from torch import nn
 
 from sb3_lander.runs.entries import default_config, merge_policy_kwargs, read_entry
+from sb3_lander.tuning.search import make_search
 from sb3_lander.tuning.search_space import YamlSpace, ZooSpace, plain, read_space
 
 SPACE = """
@@ -149,10 +150,18 @@ def test_files_that_cannot_be_read_are_refused(tmp_path: Path) -> None:
         read_space(tmp_path / "broken.yml", "ppo", 2, 1)
 
 
-def test_ppo_has_a_space_of_its_own_and_the_others_the_zoos() -> None:
-    ours = read_space(None, "ppo", 2, 32)
+@pytest.mark.parametrize("algo", sorted(path.stem for path in (REPO / "hyperparams/spaces").glob("*.yml")))
+def test_a_space_of_ours_holds_the_entry_that_it_lies_around(algo: str) -> None:
+    ours = read_space(None, algo, 2, 32)
     assert isinstance(ours, YamlSpace)
-    assert ours.content == yaml.safe_load((REPO / "hyperparams/spaces/ppo.yml").read_text())
+    assert ours.content == yaml.safe_load((REPO / f"hyperparams/spaces/{algo}.yml").read_text())
+    entry = read_entry(default_config(algo), "LunarLanderContinuous-v3")
+    # So the first trial of a study is the entry itself, and every range's ends can be trained.
+    assert list(ours.locate(entry)) == list(ours.parameters)
+    assert make_search(algo, "LunarLanderContinuous-v3").space == ours.content
+
+
+def test_without_a_space_of_ours_an_algorithm_has_the_zoos() -> None:
     assert isinstance(read_space(None, "sac", 2, 1), ZooSpace)
     with pytest.raises(ValueError, match="neither we nor the Zoo have a search space for crossq"):
         read_space(None, "crossq", 2, 1)
