@@ -1,6 +1,7 @@
 """Train an agent that ships with the package, choose among seeds, and put it in place with its report.
 
 Usage: python scripts/train_agent.py --seeds 20 21 22 23 --steps 5000000 --folder FOLDER
+       python scripts/train_agent.py --algo sac --seeds 1700 1701 --steps 1000000 --folder FOLDER
        python scripts/train_agent.py --env LunarLander-v3 --seeds 1660 1661 --steps 2000000 --folder FOLDER
        python scripts/train_agent.py --weather MODEL.zip --seeds 3201 --steps 5000000 --folder FOLDER
 
@@ -47,12 +48,12 @@ def evaluate(run: Path) -> dict[str, Any]:
     return report
 
 
-def train(env_id: str, seed: int, steps: int, folder: Path, options: list[str]) -> Path:
+def train(algo: str, env_id: str, seed: int, steps: int, folder: Path, options: list[str]) -> Path:
     """Train one seed with the Zoo's command, unless that is done, and return its run folder."""
-    run = folder / str(seed) / "ppo" / f"{env_id}_1"
+    run = folder / str(seed) / algo / f"{env_id}_1"
     if not (run / f"{env_id}.zip").is_file():
         shutil.rmtree(folder / str(seed), ignore_errors=True)
-        command = [sys.executable, "-m", "rl_zoo3.train", "--algo", "ppo", "--env", env_id, "-n", str(steps)]
+        command = [sys.executable, "-m", "rl_zoo3.train", "--algo", algo, "--env", env_id, "-n", str(steps)]
         command += ["--seed", str(seed), "--eval-freq", "-1", "--log-interval", "50", "-f", str(folder / str(seed))]
         subprocess.run([*command, *options], check=True, stdout=subprocess.DEVNULL, cwd=REPO)
     return run
@@ -63,17 +64,18 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--seeds", type=int, nargs="+", required=True)
     parser.add_argument("--steps", type=int, default=5_000_000)
+    parser.add_argument("--algo", default="ppo", help="the Zoo's name of the algorithm (default: %(default)s)")
     which = parser.add_mutually_exclusive_group()
     which.add_argument("--env", dest="env_id", default=ENV_ID, help="environment id (default: %(default)s)")
     which.add_argument("--weather", metavar="MODEL", type=Path, help="for any weather: the model it goes on from")
     parser.add_argument("--folder", type=Path, required=True, help="where all runs go")
     parser.add_argument("--jobs", type=int, default=2, help="trainings side by side")
     args = parser.parse_args()
-    env_id, options = args.env_id, [*WEATHER, str(args.weather.resolve())] if args.weather else []
-    shipped = REPO / TRAINED / ("weather" if args.weather else "") / "ppo" / f"{env_id}_1"
+    algo, env_id, options = args.algo, args.env_id, [*WEATHER, str(args.weather.resolve())] if args.weather else []
+    shipped = REPO / TRAINED / ("weather" if args.weather else "") / algo / f"{env_id}_1"
 
     def one(seed: int) -> tuple[Path, dict[str, Any]]:
-        run = train(env_id, seed, args.steps, args.folder.resolve(), options)
+        run = train(algo, env_id, seed, args.steps, args.folder.resolve(), options)
         return run, evaluate(run)
 
     with ThreadPoolExecutor(args.jobs) as pool:
@@ -85,8 +87,9 @@ def main() -> None:
     shutil.rmtree(shipped, ignore_errors=True)
     (shipped / env_id).mkdir(parents=True)
     shutil.copy(run / f"{env_id}.zip", shipped)
-    for name in ("args.yml", "config.yml"):
-        shutil.copy(run / env_id / name, shipped / env_id)
+    for name in ("args.yml", "config.yml", "vecnormalize.pkl"):
+        if (run / env_id / name).is_file():  # the last one where the entry normalises; the Zoo's commands read it
+            shutil.copy(run / env_id / name, shipped / env_id)
     # Where the training wrote its files is nobody's business.
     arguments = yaml.unsafe_load((shipped / env_id / "args.yml").read_text())
     arguments["log_folder"] = "logs"
@@ -97,7 +100,7 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as recorded:
         shutil.copy(record_extremes(agent, report, 1, Path(recorded))["median"].path, shipped / "replay.mp4")
     print(f"seed {best} ships: IQM {report.iqm_return:.1f}, success {100 * report.success_rate:.1f}% (unseen)")
-    command = f"python -m rl_zoo3.train --algo ppo --env {env_id} -n {args.steps} --seed {best} --eval-freq -1"
+    command = f"python -m rl_zoo3.train --algo {algo} --env {env_id} -n {args.steps} --seed {best} --eval-freq -1"
     # Where the files lie is nobody's business.
     command = " ".join([command, *([*WEATHER, args.weather.name] if args.weather else [])])
     provenance = {
@@ -111,7 +114,7 @@ def main() -> None:
     }
     (shipped / "report.json").write_text(json.dumps(provenance, indent=1) + "\n")
     note = "Gravity, wind and turbulence are drawn by each task's seed:" if args.weather else ""
-    card = model_card(report, algo="ppo", command=command, versions=made["versions"], video="replay.mp4", note=note)
+    card = model_card(report, algo=algo, command=command, versions=made["versions"], video="replay.mp4", note=note)
     (shipped / "README.md").write_text(card)
 
 
