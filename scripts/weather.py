@@ -18,7 +18,7 @@ from sb3_lander.parallel import ProcessExecutor
 from sb3_lander.report.weather import weather_grid
 from sb3_lander.runs.provenance import system_info
 
-AGENTS = {"without weather": {}, "for any weather": {"weather": True}}
+AGENTS: dict[str, dict[str, Any]] = {"without weather": {"algo": "ppo"}, "for any weather": {"weather": True}}
 WEATHERS: dict[str, dict[str, Any]] = {
     "no wind": {"enable_wind": False, "gravity": -10.0},
     "wind 15, turbulence 1.5": {"enable_wind": True, "wind_power": 15.0, "turbulence_power": 1.5, "gravity": -10.0},

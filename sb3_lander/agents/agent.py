@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import json
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -216,18 +217,18 @@ def load_policy(path: str | Path) -> PolicyPredictor:
     return agent.policy
 
 
-def shipped_agent(algo: str = "ppo", *, env_id: str = V3_ID, weather: bool = False) -> Path:
+def shipped_agent(algo: str | None = None, *, env_id: str = V3_ID, weather: bool = False) -> Path:
     """Return the run folder of an agent that ships with the package.
 
-    :param algo: The Zoo's name of its algorithm.
+    :param algo: The Zoo's name of its algorithm; the one whose report has the highest interquartile mean when None.
     :param env_id: The lander that it flies; v2 and v3 are the same task.
     :param weather: The agent for any weather, instead of the best one without wind.
     :raises ValueError: If none of this algorithm ships for this environment.
     """
     logs = SHIPPED / "weather" if weather else SHIPPED
-    folder = logs / algo / f"{env_id.replace('-v2', '-v3')}_1"
-    if not folder.is_dir():
+    found = list(logs.glob(f"{'*' if algo is None else algo}/{env_id.replace('-v2', '-v3')}_1"))
+    if not found:
         valid = ", ".join(sorted(f"{run.parent.name} for {run.name.removesuffix('_1')}" for run in logs.glob("*/*_1")))
-        which = f"{algo!r} for {env_id!r}" + (" and any weather" if weather else "")
-        raise ValueError(f"no agent of {which} ships with the package; valid: {valid}")
-    return folder
+        which = ("" if algo is None else f"of {algo!r} ") + f"for {env_id!r}" + (" and any weather" if weather else "")
+        raise ValueError(f"no agent {which} ships with the package; valid: {valid}")
+    return max(found, key=lambda run: json.loads((run / "report.json").read_text())["report"]["iqm_return"])

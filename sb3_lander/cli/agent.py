@@ -15,7 +15,7 @@ def add_to(commands: Any) -> None:
     )
     add = enjoy.add_argument
     add("path", nargs="?", type=Path, metavar="PATH", help="a run folder or .zip (default: the agent that ships)")
-    add("--algo", help="of the agent that ships; or with --trust, of PATH (default: ppo; as PATH tells)")
+    add("--algo", help="of the agent that ships; or with --trust, of PATH (default: the best; as PATH tells)")
     what = "of the agent that ships; or to play PATH in (default: LunarLanderContinuous-v3; as PATH tells)"
     add("--env", dest="env_id", metavar="ENV", help=what)
     add("--weather", action="store_true", help="the agent that ships for any wind and gravity, in weathers at random")
@@ -41,7 +41,7 @@ def _enjoy(arguments: argparse.Namespace) -> None:
 
     path, algo = arguments.path, arguments.algo
     if path is None:
-        path = shipped_agent(algo or "ppo", env_id=arguments.env_id or V3_ID, weather=arguments.weather)
+        path = shipped_agent(algo, env_id=arguments.env_id or V3_ID, weather=arguments.weather)
         algo = None
     elif arguments.weather:
         raise ValueError(f"--weather names an agent that ships, and {path} another: leave one of them out")

@@ -18,14 +18,15 @@ from sb3_lander.agents.agent import SHIPPED
 from sb3_lander.evaluation.evaluator import evaluate
 from sb3_lander.evaluation.task import fixed_tasks
 
-RUN, WEATHER_RUN, DISCRETE_RUN = shipped_agent(), shipped_agent(weather=True), shipped_agent(env_id="LunarLander-v2")
-REPORTS = {run: json.loads((run / "report.json").read_text()) for run in (RUN, WEATHER_RUN, DISCRETE_RUN)}
+RUN, PPO_RUN, WEATHER_RUN = shipped_agent(), shipped_agent("ppo"), shipped_agent(weather=True)
+DISCRETE_RUN = shipped_agent(env_id="LunarLander-v2")
+REPORTS = {run: json.loads((run / "report.json").read_text()) for run in (RUN, PPO_RUN, WEATHER_RUN, DISCRETE_RUN)}
 REPORT = REPORTS[RUN]
 V3 = "LunarLanderContinuous-v3"
-EACH = pytest.mark.parametrize(("run", "shipped"), REPORTS.items(), ids=["calm", "weather", "discrete"])
+EACH = pytest.mark.parametrize(("run", "shipped"), REPORTS.items(), ids=["best", "ppo", "weather", "discrete"])
 
 
-@pytest.mark.parametrize("run", [RUN, DISCRETE_RUN], ids=["calm", "discrete"])
+@pytest.mark.parametrize("run", [RUN, PPO_RUN, DISCRETE_RUN], ids=["best", "ppo", "discrete"])
 def test_it_lands_on_tasks_of_gymnasium(run: Path) -> None:
     agent = Agent.load(run)
     report = evaluate(agent, fixed_tasks(agent.env_id, 100))
@@ -61,7 +62,9 @@ def test_a_report_can_be_made_again(run: Path, shipped: dict[str, Any]) -> None:
     assert report.mean_return == pytest.approx(shipped["report"]["mean_return"], abs=10.0)
 
 
-def test_it_is_as_good_as_the_readme_says() -> None:
+def test_the_best_ships_and_is_as_good_as_the_readme_says() -> None:
+    assert RUN == shipped_agent("sac") != PPO_RUN
+    assert REPORT["report"]["iqm_return"] > REPORTS[PPO_RUN]["report"]["iqm_return"]
     assert REPORT["report"]["n_episodes"] == 1000
     assert REPORT["report"]["iqm_return"] >= 290.0
     assert REPORT["report"]["success_rate"] >= 0.998
@@ -75,8 +78,10 @@ def test_it_is_as_good_as_the_readme_says() -> None:
     "command",
     [
         "-m sb3_lander enjoy",
+        "-m sb3_lander enjoy --algo ppo",
         "-m sb3_lander enjoy --weather",
         "-m sb3_lander enjoy --env LunarLander-v2",
+        f"-m rl_zoo3.enjoy --algo sac --env LunarLanderContinuous-v3 -f {SHIPPED}",
         f"-m rl_zoo3.enjoy --algo ppo --env LunarLanderContinuous-v3 -f {SHIPPED}",
         f"-m rl_zoo3.enjoy --algo ppo --env LunarLanderContinuous-v3 -f {SHIPPED / 'weather'}",
         f"-m rl_zoo3.enjoy --algo ppo --env LunarLander-v3 -f {SHIPPED}",

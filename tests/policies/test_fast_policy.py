@@ -456,7 +456,7 @@ def test_fast_can_be_changed_at_loading(saved: bool, tmp_path: Path) -> None:
 @pytest.mark.parametrize("fast", [True, False])
 def test_the_agent_that_ships_can_be_trained_on_with_its_optimizers_state(fast: bool) -> None:
     """Its file is of a version that kept one tensor of all parameters."""
-    file = Run.load(shipped_agent()).final_model
+    file = Run.load(shipped_agent("ppo")).final_model
     assert file is not None
     data = PPO.load(file, device="cpu").policy_kwargs
     loaded = PPO.load(file, device="cpu", custom_objects={"policy_kwargs": {**data, "fast": fast}})
@@ -474,7 +474,7 @@ def test_the_agent_that_ships_can_be_trained_on_with_its_optimizers_state(fast: 
 
 
 def test_a_frozen_actor_of_the_agent_that_ships_does_not_move() -> None:
-    file = Run.load(shipped_agent()).final_model
+    file = Run.load(shipped_agent("ppo")).final_model
     assert file is not None
     loaded = PPO.load(file, device="cpu")
     freeze_actor(loaded.policy)
