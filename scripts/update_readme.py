@@ -21,6 +21,7 @@ import imageio.v2 as imageio
 from PIL import Image
 
 from sb3_lander.agents import shipped_agent
+from sb3_lander.agents.agent import SHIPPED
 from sb3_lander.benchmark.runner import markdown, runs_of, solving_cells, summary, thousands, to_target
 from sb3_lander.evaluation.statistics import Interval, median, ratio_of_medians
 
@@ -199,6 +200,18 @@ def walker_table() -> str:
     return markdown(["entry", *ENDS[:3], "mean return", "worst seed's", *ENDS[3:]], rows)
 
 
+def shipped_table() -> str:
+    """Return what the agents that ship came to on the tasks of their reports."""
+    rows = []
+    for path in sorted(SHIPPED.rglob("report.json")):
+        report, (*weather, algo, run) = json.loads(path.read_text())["report"], path.parent.relative_to(SHIPPED).parts
+        which = f"{algo}, {run.removesuffix('_1')}" + (", any weather" if weather else "")
+        success = f"{100 * report['success_rate']:.1f}"
+        figures = (f"{report[figure]:.1f}" for figure in ("iqm_return", "mean_return"))
+        rows.append([which, *figures, success, f"{report['mean_length']:.0f}", f"{report['mean_fuel']:.1f}"])
+    return markdown(["agent", "interquartile mean", "mean return", "success %", "length", "fuel"], rows)
+
+
 def weather_table() -> str:
     """Return what the agents that ship come to in the named weathers."""
     agents = load("weather")["agents"]
@@ -284,6 +297,7 @@ BLOCKS = {
     "python_example": python_example_table,
     "discrete": discrete_table,
     "walker": walker_table,
+    "shipped": shipped_table,
     "weather": weather_table,
     "allenact": allenact_table,
     "ablation": lambda: times_table("ablation", "everything"),
