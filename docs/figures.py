@@ -113,7 +113,7 @@ def throughput() -> Figure:
     for name, rates in load("throughput")["steps_per_second"].items():
         axes.plot([int(n) for n in rates], [rate / 1e3 for rate in rates.values()], "o-", markersize=3, label=name)
     axes.set(xscale="log", xlabel="environments", ylabel="thousand steps a second", ylim=(0, None))
-    counts = [1, 8, 16, 64, 256, 512]
+    counts = [1, 8, 16, 32, 64, 128, 256, 512]
     axes.set_xticks(counts, labels=map(str, counts))
     axes.xaxis.set_minor_formatter(NullFormatter())
     axes.legend(loc="upper left", fontsize=7.5)

@@ -1,7 +1,7 @@
 """Train an agent that ships with the package, choose among seeds, and put it in place with its report.
 
 Usage: python scripts/train_agent.py --seeds 20 21 22 23 --steps 5000000 --folder FOLDER
-       python scripts/train_agent.py --algo sac --seeds 1700 1701 --steps 1000000 --folder FOLDER
+       python scripts/train_agent.py --algo sac --seeds 1700 --steps 1000000 --folder FOLDER
        python scripts/train_agent.py --env LunarLander-v3 --seeds 1660 1661 --steps 2000000 --folder FOLDER
        python scripts/train_agent.py --weather MODEL.zip --seeds 3201 --steps 5000000 --folder FOLDER
 

@@ -251,14 +251,17 @@ def allenact_table() -> str:
 def throughput_table() -> str:
     """Return steps a second against the number of environments, and what of EnvPool's our VecEnv keeps."""
     results = load("throughput")
-    counts = ("1", "8", "16", "64", "256", "512")
+    counts = list(results["steps_per_second"]["BatchedSubprocVecEnv"])
     rows = [
         [name.replace("1 threads", "1 thread"), *(f"{figures[n]:,}" if n in figures else "" for n in counts)]
         for name, figures in results["steps_per_second"].items()
     ]
-    for name, ratios in results["envpool_vec_env_over_raw_quartiles"].items():
+    compared = {f"{name}, over EnvPool's": each for name, each in results["envpool_vec_env_over_raw_quartiles"].items()}
+    over = results["batched_subproc_vec_env_over_others_quartiles"]
+    compared |= {f"BatchedSubprocVecEnv, over {other}'s": each for other, each in over.items()}
+    for name, ratios in compared.items():
         medians = (f"{ratios[n][1]:.2f}" if n in ratios else "" for n in counts)
-        rows.append([f"{name.replace('1 threads', '1 thread')}, over EnvPool's", *medians])
+        rows.append([name.replace("1 threads", "1 thread"), *medians])
     alone = f"{results['b2world_step_per_second']:,}"
     rows.append(["`b2World.Step` alone, one core", alone, *[""] * (len(counts) - 1)])
     return markdown(["steps a second with this many environments", *counts], rows)

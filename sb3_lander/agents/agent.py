@@ -226,9 +226,10 @@ def shipped_agent(algo: str | None = None, *, env_id: str = V3_ID, weather: bool
     :raises ValueError: If none of this algorithm ships for this environment.
     """
     logs = SHIPPED / "weather" if weather else SHIPPED
-    found = list(logs.glob(f"{'*' if algo is None else algo}/{env_id.replace('-v2', '-v3')}_1"))
+    ships, name = sorted(logs.glob("*/*_1")), f"{env_id.replace('-v2', '-v3')}_1"
+    found = [run for run in ships if run.name == name and algo in (None, run.parent.name)]
     if not found:
-        valid = ", ".join(sorted(f"{run.parent.name} for {run.name.removesuffix('_1')}" for run in logs.glob("*/*_1")))
+        valid = ", ".join(f"{run.parent.name} for {run.name.removesuffix('_1')}" for run in ships)
         which = ("" if algo is None else f"of {algo!r} ") + f"for {env_id!r}" + (" and any weather" if weather else "")
         raise ValueError(f"no agent {which} ships with the package; valid: {valid}")
     return max(found, key=lambda run: json.loads((run / "report.json").read_text())["report"]["iqm_return"])

@@ -54,6 +54,9 @@ def test_an_agent_of_an_unknown_algorithm_does_not_ship() -> None:
     valid = f"ships with the package; valid: ppo for LunarLander-v3, ppo for {V3}, sac for {V3}"
     with pytest.raises(ValueError, match=f"no agent of 'sarsa' for '{V3}' {valid}"):
         shipped_agent("sarsa")
+    for not_a_name in ("", "*", "/ppo"):
+        with pytest.raises(ValueError, match=r"no agent of '.*' for"):
+            shipped_agent(not_a_name)
     with pytest.raises(ValueError, match=f"no agent for 'CartPole-v1' {valid}"):
         shipped_agent(env_id="CartPole-v1")
     with pytest.raises(ValueError, match=f"'LunarLander-v3' and any weather ships .*; valid: ppo for {V3}$"):
