@@ -61,6 +61,9 @@ class _Trials:
         with quiet():
             self._study.sampler = SAMPLERS[self._sampler](zlib.crc32(f"{self._study.study_name}/{number}".encode()))
         trial = optuna.Trial(self._study, interrupted[0]._trial_id) if interrupted else self._study.ask()
+        if "seeds" not in trial.user_attrs:
+            # Interrupted while its parameters were drawn? Then all are drawn again: each draw follows on the last.
+            trial._cached_frozen_trial.params, trial._cached_frozen_trial.distributions = {}, {}
         changes = self._space.suggest(trial)
         if "seeds" not in trial.user_attrs:
             trial.set_user_attr("seeds", trial_seeds(self._study.study_name, trial.number, self._search.seeds))

@@ -288,6 +288,34 @@ def test_an_error_fails_its_trial_and_ends_the_command_but_not_the_study(monkeyp
     assert study.trials[0].user_attrs["error"] == "ChildProcessError: a worker process ended early, 4 times over"
 
 
+# Not qmc's, whose sequence goes on in the study: an interrupted trial is its next point, whole.
+@pytest.mark.parametrize("sampler", ["random", "tpe"])
+def test_a_trial_that_is_interrupted_between_two_draws_draws_the_same(
+    sampler: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def drawn(storage: str) -> list[dict[str, Any]]:
+        options: dict[str, Any] = {"executor": Here(), "sampler": sampler, "pruner": "none", "progress": False}
+        tune(search(), "s", storage=storage, trials=12, **options)
+        study = optuna.load_study(study_name="s", storage=open_storage(storage))
+        return [trial.params for trial in study.trials]
+
+    def interrupted(trial: optuna.Trial, *arguments: Any) -> Any:
+        if trial.number not in cut:
+            cut.add(trial.number)
+            assert list(trial.storage.get_trial(trial._trial_id).params) == ["learning_rate"]
+            raise KeyboardInterrupt
+        return whole(trial, *arguments)
+
+    monkeypatch.setattr(training, "train", lambda *_: returned(1.0))
+    calm, cut = drawn("calm.log"), set[int]()
+    whole = optuna.Trial.suggest_categorical
+    monkeypatch.setattr(optuna.Trial, "suggest_categorical", interrupted)
+    for _ in range(12):
+        with pytest.raises(KeyboardInterrupt):
+            drawn("cut.log")
+    assert drawn("cut.log") == calm
+
+
 def test_with_hours_alone_the_study_grows_until_then(monkeypatch: pytest.MonkeyPatch) -> None:
     def train(*_: Any) -> dict[str, Any]:
         time.sleep(0.05)
