@@ -54,7 +54,7 @@ def default_space(algo: str) -> Path | None:
 
 
 class Hyperparameters(dict[str, Any]):
-    """A ``dict`` whose ``update`` merges ``policy_kwargs`` instead of replacing them, and keeps one ``gamma``.
+    """A ``dict`` whose ``update`` merges as :func:`merge_kwargs` does, and keeps one ``gamma``.
 
     The Zoo's Optuna objective copies an entry and updates it with what it sampled, of ``policy_kwargs`` only a part. A
     replay buffer of n-step returns has the algorithm's ``gamma``, which SB3 gives to its own buffer only.
@@ -69,8 +69,8 @@ class Hyperparameters(dict[str, Any]):
         return Hyperparameters(self)
 
     def update(self, *args: Any, **kwargs: Any) -> None:
-        """Update as ``dict`` does, but merge ``policy_kwargs`` (the new values win), and share a new ``gamma``."""
-        super().update(merge_policy_kwargs(self, dict(*args, **kwargs)))
+        """Update as ``dict`` does, but merge (the new values win), and share a new ``gamma``."""
+        super().update(merge_kwargs(self, dict(*args, **kwargs)))
         self._share_gamma()
 
     def _share_gamma(self) -> None:
@@ -94,12 +94,18 @@ def vec_env_wrappers(hyperparams: Mapping[str, Any]) -> list[tuple[str, dict[str
     return found
 
 
-def merge_policy_kwargs(base: Mapping[str, Any], new: Mapping[str, Any]) -> dict[str, Any]:
-    """Return ``new`` with the ``policy_kwargs`` of ``base`` below its own, if neither is text, an old form."""
-    ours, theirs = base.get("policy_kwargs"), new.get("policy_kwargs")
-    if isinstance(ours, Mapping) and isinstance(theirs, Mapping):
-        return {**new, "policy_kwargs": {**ours, **theirs}}
-    return dict(new)
+def merge_kwargs(base: Mapping[str, Any], new: Mapping[str, Any]) -> dict[str, Any]:
+    """Return ``new`` with the ``policy_kwargs`` and ``replay_buffer_kwargs`` of ``base`` below its own.
+
+    Text, an old form, is not merged, nor what ``base`` gives to a replay buffer where ``new`` names another.
+    """
+    merged = dict(new)
+    for key in ("policy_kwargs", "replay_buffer_kwargs"):
+        ours, theirs = base.get(key), new.get(key)
+        another = key == "replay_buffer_kwargs" and "replay_buffer_class" in new
+        if isinstance(ours, Mapping) and isinstance(theirs, Mapping) and not another:
+            merged[key] = {**ours, **theirs}
+    return merged
 
 
 def read_yaml(path: str | Path, kind: str) -> Any:

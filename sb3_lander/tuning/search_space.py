@@ -7,7 +7,7 @@ from typing import Any
 
 import optuna
 
-from sb3_lander.runs.entries import default_space, merge_policy_kwargs, read_yaml
+from sb3_lander.runs.entries import default_space, merge_kwargs, read_yaml
 from sb3_lander.tuning.parameter import Parameter
 
 
@@ -147,6 +147,6 @@ def plain(changes: Mapping[str, Any], entry: Mapping[str, Any]) -> dict[str, Any
     if str(entry["policy"]).startswith("sb3_lander."):
         names = {key: value.__name__.lower() for key, value in classes.items()}
         return {**changes, "policy_kwargs": {**changes["policy_kwargs"], **names}}
-    merged = merge_policy_kwargs(entry, changes)["policy_kwargs"]
+    merged = merge_kwargs(entry, changes)["policy_kwargs"]
     arguments = [f"{key}={f'nn.{v.__name__}' if isinstance(v, type) else repr(v)}" for key, v in merged.items()]
     return {**changes, "policy_kwargs": f"dict({', '.join(arguments)})"}

@@ -109,7 +109,7 @@ class LanderExperimentManager(ExperimentManager):
     def load_trial(
         self, storage: str, study_name: str, trial_id: int | None = None, convert: bool = True
     ) -> dict[str, Any]:
-        """Return a trial's hyperparameters, with the entry's other ``policy_kwargs`` kept below them.
+        """Return a trial's hyperparameters, merged into the entry's, see :func:`~sb3_lander.runs.entries.merge_kwargs`.
 
         :raises ValueError: If the storage, the study or the trial does not exist.
         """
@@ -121,7 +121,7 @@ class LanderExperimentManager(ExperimentManager):
             raise ValueError(f"{storage} has no study {study_name!r}") from error
         except IndexError as error:
             raise ValueError(f"study {study_name!r} in {storage} has no trial {trial_id}; they count from 0") from error
-        merged = entries.merge_policy_kwargs(self._entry, found)
+        merged = entries.merge_kwargs(self._entry, found)
         activation = merged.get("policy_kwargs", {}).get("activation_fn")
         if isinstance(activation, type) and str(self._entry.get("policy")).startswith("sb3_lander."):
             merged["policy_kwargs"]["activation_fn"] = activation.__name__.lower()  # config.yml stays plain

@@ -112,6 +112,17 @@ def test_an_update_gives_a_buffer_of_n_step_returns_the_new_gamma_and_leaves_the
     assert others["replay_buffer_kwargs"] == {"n_sampled_goal": 4}
 
 
+def test_an_update_merges_the_buffers_arguments_unless_it_names_another_buffer() -> None:
+    ours = entries.Hyperparameters(gamma=0.9, replay_buffer_kwargs={"mirror": "x", "n_steps": 3})
+    trial = ours.copy()
+    trial.update(gamma=0.8, replay_buffer_kwargs={"n_steps": 5})
+    assert trial["replay_buffer_kwargs"] == {"mirror": "x", "n_steps": 5, "gamma": 0.8}
+    assert ours["replay_buffer_kwargs"] == {"mirror": "x", "n_steps": 3, "gamma": 0.9}
+    another = {"replay_buffer_class": "HerReplayBuffer", "replay_buffer_kwargs": {"n_sampled_goal": 4}}
+    trial.update(another)
+    assert trial == {"gamma": 0.8, **another}
+
+
 def test_nothing_is_merged_into_policy_kwargs_given_as_python() -> None:
     ours = entries.Hyperparameters(policy_kwargs="dict(net_arch=[8])")
     ours.update(policy_kwargs={"net_arch": [16]})

@@ -13,7 +13,7 @@ from optuna.distributions import CategoricalDistribution, FloatDistribution, Int
 from stable_baselines3 import PPO
 from torch import nn
 
-from sb3_lander.runs.entries import default_config, merge_policy_kwargs, read_entry
+from sb3_lander.runs.entries import default_config, merge_kwargs, read_entry
 from sb3_lander.tuning.search import make_search
 from sb3_lander.tuning.search_space import YamlSpace, ZooSpace, plain, read_space
 
@@ -74,7 +74,7 @@ def test_our_space_has_our_entry_in_it() -> None:
     entry = read_entry(default_config("ppo"), "LunarLanderContinuous-v3")
     located = space.locate(entry)
     assert located.keys() == space.parameters.keys()
-    changes = merge_policy_kwargs(entry, space.suggest(optuna.trial.FixedTrial(located)))
+    changes = merge_kwargs(entry, space.suggest(optuna.trial.FixedTrial(located)))
     assert {**entry, **changes} == {**entry, "learning_rate": "lin_0.0012"}
 
 
