@@ -6,7 +6,7 @@ from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
-from sb3_lander.runs.entries import default_config, merge_kwargs, read_entry
+from sb3_lander.runs.entries import MERGED, default_config, merge_kwargs, read_entry
 
 
 @dataclass(frozen=True)
@@ -16,8 +16,8 @@ class Recipe:
     :param name: How results call it.
     :param config: A name that ``sb3_lander config`` knows, ``zoo`` for the RL Zoo's own entry, or a YAML file's path.
     :param algo: The Zoo's name of the algorithm.
-    :param changes: Hyperparameters over the entry's; ``policy_kwargs`` and ``replay_buffer_kwargs`` are merged; a value
-        of None takes the key out.
+    :param changes: Hyperparameters over the entry's. ``policy_kwargs``, ``replay_buffer_kwargs``, ``env_kwargs`` and
+        ``normalize`` are merged. A value of None takes the key out.
     :param vec_env: ``dummy`` or ``subproc``, as the Zoo's ``--vec-env``.
     :param base: An entry to change instead of that in ``config``, for any environment.
     :param watch: Fields of :class:`Measurement` that differ for this recipe, as ``{until_solved: true}``.
@@ -48,7 +48,7 @@ class Recipe:
 
 def _changed(entry: Mapping[str, Any], changes: Mapping[str, Any]) -> dict[str, Any]:
     changed = {**entry, **merge_kwargs(entry, changes)}
-    for key in ("policy_kwargs", "replay_buffer_kwargs"):
+    for key in MERGED:
         if isinstance(changes.get(key), Mapping):
             changed[key] = _without_none(changed[key], changes[key])
     return _without_none(changed, changes)

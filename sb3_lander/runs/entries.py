@@ -94,13 +94,17 @@ def vec_env_wrappers(hyperparams: Mapping[str, Any]) -> list[tuple[str, dict[str
     return found
 
 
-def merge_kwargs(base: Mapping[str, Any], new: Mapping[str, Any]) -> dict[str, Any]:
-    """Return ``new`` with the ``policy_kwargs`` and ``replay_buffer_kwargs`` of ``base`` below its own.
+MERGED = ("policy_kwargs", "replay_buffer_kwargs", "env_kwargs", "normalize")
+"""Hyperparameters that are mappings of arguments: a change to one argument leaves the others as they are."""
 
-    Text, an old form, is not merged, nor what ``base`` gives to a replay buffer where ``new`` names another.
+
+def merge_kwargs(base: Mapping[str, Any], new: Mapping[str, Any]) -> dict[str, Any]:
+    """Return ``new`` with the arguments of ``base`` below its own, where both have a mapping of :data:`MERGED`.
+
+    What ``base`` gives to its replay buffer is not for the other that ``new`` may name.
     """
     merged = dict(new)
-    for key in ("policy_kwargs", "replay_buffer_kwargs"):
+    for key in MERGED:
         ours, theirs = base.get(key), new.get(key)
         another = key == "replay_buffer_kwargs" and "replay_buffer_class" in new
         if isinstance(ours, Mapping) and isinstance(theirs, Mapping) and not another:

@@ -184,9 +184,10 @@ def test_a_recipe_changes_an_entry_and_leaves_the_rest() -> None:
     assert changed["gamma"] == 0.9
     assert "vec_env_wrapper" not in changed
     assert changed["n_envs"] == ours["n_envs"]
-    changes = {"replay_buffer_kwargs": {"mirror": None, "n_steps": 3}}
+    changes = {"replay_buffer_kwargs": {"mirror": None, "n_steps": 3}, "normalize": {"norm_obs": True}}
     buffer = Recipe("y", config="sac", algo="sac", changes=changes).entry("LunarLanderContinuous-v3")
     assert buffer["replay_buffer_kwargs"] == {"n_steps": 3, "gamma": 0.995}
+    assert buffer["normalize"] == {"norm_obs": True, "norm_reward": True}
 
 
 def test_the_zoos_own_entry_is_the_baseline() -> None:
