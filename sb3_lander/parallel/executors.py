@@ -48,7 +48,10 @@ def run(
         None says that there is none until another result has come.
     :param at_once: Items under way at a time; the executor's ``workers`` when None, or, where it has no such number,
         all of them.
+    :raises TypeError: If it is no executor of the standard library's kind, as those of ``submitit`` are not.
     """
+    if not isinstance(executor, Executor):
+        raise TypeError(f"executor={executor!r} is no concurrent.futures.Executor")
     source = iter(items)
     begun: dict[Future[Any], Item] = {}
     while True:

@@ -146,6 +146,11 @@ def test_any_executor_will_do_and_gets_so_many_items_at_once() -> None:
         )
 
 
+def test_what_is_no_executor_is_refused() -> None:
+    with pytest.raises(TypeError, match=r"executor=3 is no concurrent\.futures\.Executor"):
+        next(run(3, abs, [(-1,)]))  # type: ignore[arg-type]
+
+
 def test_items_may_wait_for_results_before_there_are_more() -> None:
     told: list[int] = []
 
