@@ -164,6 +164,19 @@ def algorithms_table() -> str:
     return markdown(["entry", *ENDS], rows)
 
 
+def mirror_buffer_table() -> str:
+    """Return what the entries of SAC and TQC come to with and without the mirror of their buffer, early and at last."""
+    results, without = load("algorithms"), load("mirror_buffer")
+    rows = []
+    for algo in ("sac", "tqc"):
+        for name, source in ((algo, results), (f"{algo}, no mirror", without)):
+            runs = runs_of(source, name)
+            early = [[run["curve"][look]["mean_return"] for run in runs] for look in (1, 5)]
+            finals = median_and_worst([run["final"] for run in runs])
+            rows.append([name, str(len(runs)), *(str(median(returns)) for returns in early), *finals])
+    return markdown(["entry", ENDS[0], "mean return at 2/15", "at 6/15", *ENDS[3:6]], rows)
+
+
 def budget_rows() -> list[list[str]]:
     """Return what the PPO entry ends at with other budgets, in rising order, and with its own, as cells under ENDS."""
     speed = summary(load("speed"))["ppo"]
@@ -294,6 +307,7 @@ BLOCKS = {
     "algorithms": algorithms_table,
     "budgets": lambda: markdown(ENDS, budget_rows()),
     "python_example": python_example_table,
+    "mirror_buffer": mirror_buffer_table,
     "discrete": discrete_table,
     "walker": walker_table,
     "shipped": shipped_table,
