@@ -3,6 +3,7 @@
 import difflib
 import inspect
 import re
+import sys
 import warnings
 from collections.abc import Mapping
 from types import ModuleType
@@ -24,7 +25,8 @@ def import_envpool() -> ModuleType:
         import envpool
     except Exception as error:  # whatever fails in a package that is optional, gymnasium can do without it
         if isinstance(error, ModuleNotFoundError) and error.name == "envpool":
-            reason = 'envpool is not installed: pip install "sb3-lander[fast]"'
+            remedy = 'pip install "sb3-lander[fast]"' if sys.version_info >= (3, 11) else "it needs Python 3.11"
+            reason = f"envpool is not installed: {remedy}"
         elif library := re.match(r"(\S+\.so\S*): cannot open shared object file", str(error)):
             reason = (
                 f"envpool is installed, but the system library {library[1]} is missing: "

@@ -7,6 +7,7 @@ import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import gymnasium as gym
@@ -231,15 +232,17 @@ def test_env_options_that_say_the_default_move_all_the_same() -> None:
     assert isinstance(prefer_envpool(venv, training=True), EnvPoolVecEnv)
 
 
+@pytest.mark.parametrize(
+    ("python", "remedy"), [((3, 11, 0), 'pip install "sb3-lander[fast]"'), ((3, 10, 13), "it needs Python 3.11")]
+)
 def test_without_envpool_everything_stays_and_the_line_says_how_to_get_it(
-    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    python: tuple[int, int, int], remedy: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setitem(sys.modules, "envpool", None)
+    monkeypatch.setattr("sb3_lander.envs.envpool_task.sys", SimpleNamespace(version_info=python))
     venv = made(seed=0)
     assert prefer_envpool(venv, training=True) is venv
-    assert the_line(capsys) == (
-        'Environments: gymnasium DummyVecEnv (envpool is not installed: pip install "sb3-lander[fast]")'
-    )
+    assert the_line(capsys) == f"Environments: gymnasium DummyVecEnv (envpool is not installed: {remedy})"
     assert len(play(venv)) >= 2, "the envs that stay are still open"
 
 
