@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# What the entries of algorithms other than PPO end at, and how long their commands take: three hours on two quiet cores.
+# What the entries of algorithms other than PPO end at, and how long their commands take: five hours on two quiet cores.
 # Interrupted, it goes on.
 set -euo pipefail
 cd "$(dirname "$0")/.."
@@ -12,6 +12,9 @@ results=scripts/results
 python -m sb3_lander benchmark $ours --seeds "${SEEDS:-10}" --first-seed "${FIRST_SEED:-1640}" --jobs 2 --out $results/algorithms.json
 python -m sb3_lander benchmark $off_policy --seeds "${OFF_POLICY_SEEDS:-5}" --first-seed "${OFF_POLICY_FIRST_SEED:-1611}" --jobs 2 \
     --out $results/algorithms.json
+# Without the mirror of the buffer, on the seeds that SAC and TQC have with it.
+python -m sb3_lander benchmark scripts/mirror_buffer_recipes.yml --seeds "${OFF_POLICY_SEEDS:-5}" --first-seed 1640 --jobs 2 \
+    --out $results/mirror_buffer.json
 python -m sb3_lander benchmark $zoo --seeds 2 --first-seed 1600 --jobs 2 --out $results/algorithms.json
 # Seconds: one after the other, alone.
 python -m sb3_lander benchmark $ours $off_policy $zoo $begun --seeds 1 --first-seed 1600 --final-episodes 0 \
