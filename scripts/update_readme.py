@@ -174,7 +174,7 @@ def mirror_buffer_table() -> str:
             early = [[run["curve"][look]["mean_return"] for run in runs] for look in (1, 5)]
             finals = median_and_worst([run["final"] for run in runs])
             rows.append([name, str(len(runs)), *(str(median(returns)) for returns in early), *finals])
-    return markdown(["entry", ENDS[0], "mean return at 2/15", "at 6/15", *ENDS[3:6]], rows)
+    return markdown(["entry", ENDS[0], "mean return at 2/15 of the steps", "at 6/15", *ENDS[3:6]], rows)
 
 
 def budget_rows() -> list[list[str]]:
