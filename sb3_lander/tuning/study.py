@@ -5,13 +5,14 @@ import json
 import warnings
 import zlib
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict
 from importlib.util import find_spec
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import optuna
+from optuna.distributions import BaseDistribution
 from optuna.storages import BaseStorage
 from optuna.trial import FrozenTrial, TrialState
 
@@ -33,6 +34,51 @@ SAMPLERS: dict[str, Callable[[int], optuna.samplers.BaseSampler]] = {
     "cmaes": _cma_es,
 }
 """Optuna's samplers by name, made from a seed."""
+
+
+class TrialSampler(optuna.samplers.BaseSampler):
+    """A sampler whose random numbers follow from the trial's name and the parameter's.
+
+    So a trial that was interrupted while its parameters were drawn draws the rest as if nothing had happened.
+
+    :param name: One of :data:`SAMPLERS`.
+    :param trial: The trial's name.
+    """
+
+    def __init__(self, name: str, trial: str) -> None:
+        self._name, self._trial = name, trial
+        self._together = self._sampler("")
+
+    def _sampler(self, parameter: str) -> optuna.samplers.BaseSampler:
+        with quiet():
+            return SAMPLERS[self._name](zlib.crc32(f"{self._trial}{parameter}".encode()))
+
+    def infer_relative_search_space(self, study: optuna.Study, trial: FrozenTrial) -> dict[str, BaseDistribution]:
+        """Return what is drawn together."""
+        return self._together.infer_relative_search_space(study, trial)
+
+    def sample_relative(
+        self, study: optuna.Study, trial: FrozenTrial, search_space: dict[str, BaseDistribution]
+    ) -> dict[str, Any]:
+        """Draw what is drawn together."""
+        return self._together.sample_relative(study, trial, search_space)
+
+    def sample_independent(
+        self, study: optuna.Study, trial: FrozenTrial, param_name: str, param_distribution: BaseDistribution
+    ) -> Any:
+        """Draw one parameter."""
+        return self._sampler(f"/{param_name}").sample_independent(study, trial, param_name, param_distribution)
+
+    def before_trial(self, study: optuna.Study, trial: FrozenTrial) -> None:
+        """Let the sampler know, as Optuna does."""
+        self._together.before_trial(study, trial)
+
+    def after_trial(
+        self, study: optuna.Study, trial: FrozenTrial, state: TrialState, values: Sequence[float] | None
+    ) -> None:
+        """Let the sampler know, as Optuna does."""
+        self._together.after_trial(study, trial, state, values)
+
 
 PRUNERS: dict[str, Callable[[], optuna.pruners.BasePruner]] = {
     "median": lambda: optuna.pruners.MedianPruner(n_startup_trials=5),

@@ -3,7 +3,6 @@
 import contextlib
 import sys
 import time
-import zlib
 from collections import deque
 from collections.abc import Callable, Iterator
 from concurrent.futures import Executor
@@ -18,7 +17,16 @@ from sb3_lander.parallel import ProcessExecutor, run
 from sb3_lander.parallel.cluster import ClusterError
 from sb3_lander.tuning.search import Search
 from sb3_lander.tuning.storage import hold, open_storage, patiently, sign
-from sb3_lander.tuning.study import ERROR, PRUNERS, SAMPLERS, Progress, counts, open_study, quiet, trial_seeds
+from sb3_lander.tuning.study import (
+    ERROR,
+    PRUNERS,
+    SAMPLERS,
+    Progress,
+    TrialSampler,
+    counts,
+    open_study,
+    trial_seeds,
+)
 
 
 class _Trials:
@@ -58,12 +66,8 @@ class _Trials:
             self._study.enqueue_trial(self._space.locate(self._search.entry))
         waiting = [t.number for t in trials if t.state is TrialState.WAITING]
         number = interrupted[0].number if interrupted else min(waiting, default=len(trials))
-        with quiet():
-            self._study.sampler = SAMPLERS[self._sampler](zlib.crc32(f"{self._study.study_name}/{number}".encode()))
+        self._study.sampler = TrialSampler(self._sampler, f"{self._study.study_name}/{number}")
         trial = optuna.Trial(self._study, interrupted[0]._trial_id) if interrupted else self._study.ask()
-        if "seeds" not in trial.user_attrs:
-            # Interrupted while its parameters were drawn? Then all are drawn again: each draw follows on the last.
-            trial._cached_frozen_trial.params, trial._cached_frozen_trial.distributions = {}, {}
         changes = self._space.suggest(trial)
         if "seeds" not in trial.user_attrs:
             trial.set_user_attr("seeds", trial_seeds(self._study.study_name, trial.number, self._search.seeds))

@@ -288,7 +288,7 @@ def test_an_error_fails_its_trial_and_ends_the_command_but_not_the_study(monkeyp
     assert study.trials[0].user_attrs["error"] == "ChildProcessError: a worker process ended early, 4 times over"
 
 
-# Not qmc's, whose sequence goes on in the study: an interrupted trial is its next point, whole.
+# Not qmc's, whose sequence goes on in the study.
 @pytest.mark.parametrize("sampler", ["random", "tpe"])
 def test_a_trial_that_is_interrupted_between_two_draws_draws_the_same(
     sampler: str, monkeypatch: pytest.MonkeyPatch
