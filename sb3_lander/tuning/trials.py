@@ -17,16 +17,7 @@ from sb3_lander.parallel import ProcessExecutor, run
 from sb3_lander.parallel.cluster import ClusterError
 from sb3_lander.tuning.search import Search
 from sb3_lander.tuning.storage import hold, open_storage, patiently, sign
-from sb3_lander.tuning.study import (
-    ERROR,
-    PRUNERS,
-    SAMPLERS,
-    Progress,
-    TrialSampler,
-    counts,
-    open_study,
-    trial_seeds,
-)
+from sb3_lander.tuning.study import ERROR, PRUNERS, SAMPLERS, Progress, TrialSampler, counts, open_study, trial_seeds
 
 
 class _Trials:
