@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Make the README's figures again: about two hours on two quiet cores. Interrupted, it goes on where it stopped.
+# Make the README's figures again: about two hours and a half on two quiet cores. Interrupted, it goes on where it stopped.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 results=scripts/results
@@ -17,6 +17,6 @@ python -m sb3_lander benchmark scripts/speed_recipes.yml --seeds 3 --first-seed 
 # The whole of both commands, one after the other, and what both end at.
 python -m sb3_lander benchmark ppo zoo --seeds 3 --first-seed 1020 --baseline zoo --out $results/beside_zoo.json
 # The tutorial's own configuration, for what it ends at; its seconds say nothing.
-python -m sb3_lander benchmark allenact --seeds 3 --first-seed 1020 --jobs 2 --out $results/allenact.json
+python -m sb3_lander benchmark allenact $seeds --jobs 2 --out $results/allenact.json
 python scripts/throughput.py
 python scripts/update_readme.py

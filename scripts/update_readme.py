@@ -252,8 +252,9 @@ def allenact_table() -> str:
         final = run["final"]
         cells = [str(run["seed"]), f"{steps / 1e3:,.0f}" if math.isfinite(steps) else "never"]
         cells += [f"{final['mean_return']:.1f}", f"{final['iqm_return']:.1f}", f"{100 * final['success_rate']:.1f}"]
-        rows.append([*cells, f"{final['mean_length']:.0f}"])
-    head = ["seed", "thousand steps to 200", "mean return", "interquartile mean", "success %", "length"]
+        landed = sum(final["outcomes"].get(where, 0) for where in ("landed_on_pad", "landed_off_pad"))
+        rows.append([*cells, f"{100 * landed / final['n_episodes']:.1f}", f"{final['mean_length']:.0f}"])
+    head = ["seed", "thousand steps to 200", "mean return", "interquartile mean", "success %", "landed %", "length"]
     return markdown(head, rows)
 
 
