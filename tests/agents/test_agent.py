@@ -10,10 +10,13 @@ import gymnasium as gym
 import numpy as np
 import pytest
 from conftest import REPO, ShortRun, python
+from sb3_contrib import ARS
+from sb3_evaluation import assert_flies_as_with_sb3
 from stable_baselines3 import A2C, PPO
+from stable_baselines3.common.base_class import BaseAlgorithm
 from stable_baselines3.common.vec_env import DummyVecEnv, VecNormalize
 
-from sb3_lander import Agent, EvaluationReport, evaluate, fixed_tasks
+from sb3_lander import Agent, evaluate, fixed_tasks
 from sb3_lander.agents import UntrustedError, shipped_agent
 
 V2, V3 = "LunarLanderContinuous-v2", "LunarLanderContinuous-v3"
@@ -63,27 +66,31 @@ def test_an_agent_of_an_unknown_algorithm_does_not_ship() -> None:
         shipped_agent(env_id="LunarLander-v3", weather=True)
 
 
-def assert_flies_as_before(found: EvaluationReport, name: str) -> None:
-    """Compare what another processor leaves alone: its last bits differ, and flights diverge slowly."""
-    ours, before = json.loads(found.to_json())["episodes"], json.loads((OLD / name).read_text())["episodes"]
+def assert_flies_as_before(run: Path, model: BaseAlgorithm, statistics: Path | None = None) -> None:
+    """Compare with SB3 here, flight by flight, and with the record by what another processor leaves alone."""
+    agent, tasks = Agent.load(run, trust=statistics is not None), fixed_tasks(V2, 10)
+    assert_flies_as_with_sb3(evaluate(agent, tasks, batch_size=1), model, statistics)
+    found = json.loads(evaluate(agent, tasks).to_json())["episodes"]
+    before = json.loads((OLD / f"{run.parent.name}.json").read_text())["episodes"]
     keys = ("seed", "length", "success", "outcome")
-    assert [[e[key] for key in keys] for e in ours] == [[e[key] for key in keys] for e in before]
-    short = [i for i, e in enumerate(before) if e["outcome"] != "timed_out"]
-    assert [ours[i]["return"] for i in short] == pytest.approx([before[i]["return"] for i in short], rel=0.01)
+    assert [[e[key] for key in keys] for e in found] == [[e[key] for key in keys] for e in before]
+    # The longer a flight, the further the last bits lead.
+    ended = [i for i, e in enumerate(before) if e["outcome"] != "timed_out"]
+    assert [found[i]["return"] for i in ended] == pytest.approx([before[i]["return"] for i in ended], rel=0.01)
 
 
 def test_an_old_run_flies_as_it_did() -> None:
-    found = evaluate(Agent.load(OLD / "ppo" / f"{V2}_1"), fixed_tasks(V2, 10))
-    assert [e.outcome for e in found.episodes].count("timed_out") == 7  # it does use its engines
-    assert_flies_as_before(found, "ppo.json")
+    run = OLD / "ppo" / f"{V2}_1"
+    before = json.loads((OLD / "ppo.json").read_text())
+    assert [e["outcome"] for e in before["episodes"]].count("timed_out") == 7  # it does use its engines
+    assert_flies_as_before(run, PPO.load(run / f"{V2}.zip", device="cpu"))
 
 
 def test_an_old_run_that_normalises_needs_trust_and_then_flies_as_it_did() -> None:
     run = OLD / "ars" / f"{V2}_1"
     with pytest.raises(UntrustedError, match="VecNormalize's statistics are a pickle"):
         Agent.load(run)
-    found = evaluate(Agent.load(run, trust=True), fixed_tasks(V2, 10))
-    assert_flies_as_before(found, "ars.json")
+    assert_flies_as_before(run, ARS.load(run / f"{V2}.zip", device="cpu"), run / V2 / "vecnormalize.pkl")
 
 
 def test_an_old_run_is_watched_and_resumed(tmp_path: Path) -> None:
