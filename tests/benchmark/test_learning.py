@@ -43,9 +43,9 @@ def test_a_fifth_of_the_budget_ends_well_with_every_seed() -> None:
 
 
 def test_trpo_lands_with_a_third_of_its_budget() -> None:
-    """Stock TRPO differentiates our policy twice. Seeds end at means of 187 to 279; the better of two counts."""
-    means = [final["mean_return"] for final in finals(Recipe("trpo", config="trpo", algo="trpo"), range(2))]
-    assert max(means) >= 230.0, means
+    """Stock TRPO differentiates our policy twice. One seed in about six can end far lower, so the median counts."""
+    means = [final["mean_return"] for final in finals(Recipe("trpo", config="trpo", algo="trpo"), range(5))]
+    assert sorted(means)[2] >= 230.0, means
 
 
 def test_sac_lands_with_a_fifth_of_its_budget() -> None:
