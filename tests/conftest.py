@@ -16,6 +16,8 @@ from dask_cluster import Cluster
 from postgres import Server, find_binaries
 
 REPO = Path(__file__).resolve().parent.parent
+# Tests run side by side, and torch would start a thread for each core in each. What a test starts inherits this.
+os.environ["OMP_NUM_THREADS"] = "1"
 
 
 def split(*command: str | Path) -> list[str]:
@@ -47,7 +49,7 @@ def run(command: Sequence[str], cwd: Path, **variables: str) -> Finished:
     done = subprocess.run(
         command,
         cwd=cwd,
-        env={**seen, "OMP_NUM_THREADS": "1", **variables},
+        env={**seen, **variables},
         stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,

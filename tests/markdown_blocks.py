@@ -49,6 +49,8 @@ FURTHER = {"config allenact": "-params n_epochs:1"}
 
 FEWER = [
     (r"learn\([\d_]+", "learn(2_048"),
+    # An update a step, where PPO makes one a rollout.
+    (r"(?s)(\b(?:SAC|TQC|TD3|DDPG|DQN)\(.*?learn\()[\d_]+", r"\g<1>512"),
     (r"(fixed_tasks\([^()]*, )[\d_]+\)", r"\g<1>3)"),
     (r"every=[\d_]+", "every=1_024"),
     (r"episodes=\d+, c", "episodes=2, c"),

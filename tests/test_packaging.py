@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import subprocess
 import sys
 import sysconfig
@@ -53,7 +52,6 @@ def test_the_literal_command_works_from_the_wheel_in_an_empty_folder(wheel: Path
         done = subprocess.run(
             [str(python), *arguments],
             cwd=empty,
-            env={**os.environ, "OMP_NUM_THREADS": "1"},
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             text=True,

@@ -5,7 +5,7 @@ from __future__ import annotations
 import copy
 import pickle
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -33,14 +33,6 @@ pytestmark = [
 LANDER = "LunarLanderContinuous-v3"
 TASKS = [LANDER, "BipedalWalker-v3", "CartPole-v1", "Pendulum-v1"]
 every_task = pytest.mark.parametrize("task", TASKS)
-
-
-@pytest.fixture(autouse=True)
-def _one_torch_thread() -> Iterator[None]:
-    threads = th.get_num_threads()
-    th.set_num_threads(1)
-    yield
-    th.set_num_threads(threads)
 
 
 def random_actions(env: EnvPoolVecEnv, steps: int, seed: int = 0) -> list[np.ndarray]:
