@@ -43,14 +43,21 @@ def test_a_fifth_of_the_budget_ends_well_with_every_seed() -> None:
 
 
 def test_trpo_lands_with_a_third_of_its_budget() -> None:
-    """Stock TRPO differentiates our policy twice. One seed in about six can end far lower, so the median counts."""
-    means = [final["mean_return"] for final in finals(Recipe("trpo", config="trpo", algo="trpo"), range(5))]
-    assert sorted(means)[2] >= 230.0, means
+    """Stock TRPO differentiates our policy twice. One seed in six can end far lower, so the median of five counts."""
+    recipe = Recipe("trpo", config="trpo", algo="trpo")
+    means = [final["mean_return"] for final in finals(recipe, range(3))]
+    if min(means) < 230.0:  # else the other two could not bring the median below that
+        means += [final["mean_return"] for final in finals(recipe, range(3, 5))]
+    assert sorted(means)[-3] >= 230.0, means
 
 
 def test_sac_lands_with_a_fifth_of_its_budget() -> None:
     """With the mirror buffer and n-step returns. Seeds 0 to 3 end at means of 210 to 272; the better of two counts."""
     recipe = Recipe("sac", config="sac", algo="sac")
-    final = max(finals(recipe, range(2), budget=100_000), key=lambda each: each["mean_return"])
-    standard_error = final["std_return"] / math.sqrt(final["n_episodes"])
-    assert final["mean_return"] - 2.0 * standard_error >= 150.0
+    bounds: list[float] = []
+    for seed in range(2):
+        (final,) = finals(recipe, range(seed, seed + 1), budget=100_000)
+        bounds.append(final["mean_return"] - 2.0 * final["std_return"] / math.sqrt(final["n_episodes"]))
+        if bounds[-1] >= 150.0:
+            break
+    assert bounds[-1] >= 150.0, bounds
