@@ -54,10 +54,6 @@ def test_trpo_lands_with_a_third_of_its_budget() -> None:
 def test_sac_lands_with_a_fifth_of_its_budget() -> None:
     """With the mirror buffer and n-step returns. Seeds 0 to 3 end at means of 210 to 272; the better of two counts."""
     recipe = Recipe("sac", config="sac", algo="sac")
-    bounds: list[float] = []
-    for seed in range(2):
-        (final,) = finals(recipe, range(seed, seed + 1), budget=100_000)
-        bounds.append(final["mean_return"] - 2.0 * final["std_return"] / math.sqrt(final["n_episodes"]))
-        if bounds[-1] >= 150.0:
-            break
-    assert bounds[-1] >= 150.0, bounds
+    final = max(finals(recipe, range(2), budget=100_000), key=lambda each: each["mean_return"])
+    standard_error = final["std_return"] / math.sqrt(final["n_episodes"])
+    assert final["mean_return"] - 2.0 * standard_error >= 150.0
