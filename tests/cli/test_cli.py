@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 import shutil
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -18,6 +21,32 @@ from sb3_lander.evaluation.outcome import OUTCOMES
 def test_config_prints_the_path_of_our_file(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["config", "ppo"]) == 0
     assert capsys.readouterr().out == f"{REPO / 'hyperparams' / 'ppo.yml'}\n"
+
+
+@pytest.mark.parametrize("unbuffered", ["", "1"])
+def test_a_reader_that_has_ended_is_no_mistake_in_the_input(unbuffered: str) -> None:
+    reader, writer = os.pipe()
+    os.close(reader)
+    done = subprocess.run(
+        [sys.executable, "-m", "sb3_lander", "config", "ppo"],
+        env={**os.environ, "PYTHONUNBUFFERED": unbuffered},
+        stdout=writer,
+        stderr=subprocess.PIPE,
+        check=False,
+    )
+    os.close(writer)
+    assert (done.returncode, done.stderr) == (141, b"")
+
+
+def test_a_broken_pipe_of_another_kind_is_reported(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def broken(*arguments: object) -> None:
+        raise BrokenPipeError("a worker is gone")
+
+    monkeypatch.setattr("sb3_lander.runs.entries.default_config", broken)
+    assert main(["config", "ppo"]) == 2
+    assert "a worker is gone" in capsys.readouterr().err
 
 
 def test_config_alone_says_that_the_zoos_commands_use_our_files(tmp_path: Path) -> None:
