@@ -72,17 +72,18 @@ def load_policy(
 
 
 def _policy_class(settings: Mapping[str, Any]) -> type:
-    """Look the class up by its name, which SB3 leaves readable in what it prints of the class's constructor."""
+    """Look the class up by its name, which SB3 leaves readable in what it prints of the class's methods."""
     printed = settings.get("policy_class")
     fields = printed if isinstance(printed, dict) else {}
-    named = re.match(r"<function (\w+)\.__init__ at ", str(fields.get("__init__")))
+    methods = (re.search(r"<function (\w+)\.\w+ at ", str(text)) for text in (fields.get("__init__"), *fields.values()))
+    named = next(filter(None, methods), None)
     name = f"{fields.get('__module__')}.{named[1] if named else '?'}"
     if found := _POLICY.fullmatch(name):
         with contextlib.suppress(ImportError):
             policy_class = getattr(importlib.import_module(found[1]), found[2], None)
             if isinstance(policy_class, type) and issubclass(policy_class, BasePolicy):
                 return policy_class
-    known = "the policies of stable_baselines3 and sb3_contrib, and SeparateActorCriticPolicy"
+    known = "the policies of stable_baselines3, sb3_contrib and sb3_lander"
     raise UntrustedError(f"its policy {name:.120} is not known; known: {known}")
 
 

@@ -19,13 +19,14 @@ def algorithm_of(settings: Mapping[str, Any]) -> str:
     :raises ValueError: If they are none of the Zoo's algorithms'.
     """
     policy = settings.get("policy_class")
-    module = str(policy.get("__module__")) if isinstance(policy, dict) else ""
+    policy = policy if isinstance(policy, dict) else {}
+    module = str(policy.get("__module__"))
     ddpg = (settings.get("policy_delay"), settings.get("target_noise_clip")) == (1, 0.0)
     # Each line names what none of the lines below it has.
     signs = [
         ("trpo", "cg_max_steps" in settings),
         ("ars", "n_delta" in settings),
-        ("ppo_lstm", "recurrent" in module),
+        ("ppo_lstm", "recurrent" in module or "_process_sequence" in policy),
         ("ppo", "clip_range" in settings),
         ("a2c", "gae_lambda" in settings),
         ("tqc", "top_quantiles_to_drop_per_net" in settings),

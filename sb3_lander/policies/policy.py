@@ -13,10 +13,9 @@ from stable_baselines3.common.torch_layers import BaseFeaturesExtractor, Flatten
 from stable_baselines3.common.type_aliases import PyTorchObs, Schedule
 from torch import nn
 
-from sb3_lander.policies.categorical import FastCategorical
+from sb3_lander.policies.distributions import CorrelatedNoise, FastCategorical, FastDiagGaussian, clamp
 from sb3_lander.policies.eager import changes_no_vector, is_in_mode
 from sb3_lander.policies.fused_adam import fused_class, split_flat_state
-from sb3_lander.policies.gaussian import CorrelatedNoise, FastDiagGaussian, clamp
 from sb3_lander.policies.networks import FastMlp, TanhRange, activation_factory, heads_at_once
 from sb3_lander.policies.options import check_options, checked_bounds
 from sb3_lander.policies.symmetry import MirrorSymmetry
@@ -50,7 +49,7 @@ class SeparateActorCriticPolicy(ActorCriticPolicy):
     :param log_std_bounds: ``(low, high)`` that the log std is kept within; a floor near -1.5 keeps exploring.
     :param noise_correlation: How much of a step's noise stays for the next one while a training collects steps, from 0
         (SB3's, none) to below 1. Its size is the std's as ever. With 0.9 a noise lasts about ten steps, so that engines
-        also stay off for a while by chance (see :class:`~sb3_lander.policies.gaussian.CorrelatedNoise`).
+        also stay off for a while by chance (see :class:`~sb3_lander.policies.distributions.CorrelatedNoise`).
     :param mirror: A mirror symmetry that actor and critic obey exactly: ``"lunar_lander"``, ``"lunar_lander_discrete"``
         or ``"bipedal_walker"``, or a mapping with ``obs_permutation``, ``obs_sign``, ``action_sign`` and perhaps
         ``action_permutation`` and ``method`` (see :class:`~sb3_lander.policies.symmetry.MirrorSymmetry`).

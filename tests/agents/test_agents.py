@@ -28,6 +28,7 @@ from torch import nn
 from sb3_lander import SeparateActorCriticPolicy
 from sb3_lander.__main__ import main
 from sb3_lander.agents import load_policy
+from sb3_lander.policies import FastLstmPolicy
 from sb3_lander.runs import archive
 
 CONTINUOUS, DISCRETE = "LunarLanderContinuous-v3", "LunarLander-v3"
@@ -58,6 +59,12 @@ MODELS: dict[str, tuple[str, Any, str, dict[str, Any]]] = {
     "a2c with gSDE": ("a2c", "MlpPolicy", CONTINUOUS, {"use_sde": True, "use_rms_prop": True, "device": "cpu"}),
     "trpo": ("trpo", "MlpPolicy", CONTINUOUS, {"n_steps": 16, "batch_size": 16, "device": "cpu"}),
     "ppo_lstm": ("ppo_lstm", "MlpLstmPolicy", CONTINUOUS, {**SMALL, "policy_kwargs": {"lstm_hidden_size": 8}}),
+    "ppo_lstm with our policy": (
+        "ppo_lstm",
+        FastLstmPolicy,
+        CONTINUOUS,
+        {**SMALL, "policy_kwargs": {"lstm_hidden_size": 8}},
+    ),
     "ars": ("ars", "MlpPolicy", CONTINUOUS, {"device": "cpu"}),
     "ars, linear": ("ars", "LinearPolicy", CONTINUOUS, {"device": "cpu"}),
     "sac": ("sac", "MlpPolicy", CONTINUOUS, OFF_POLICY),
@@ -281,7 +288,7 @@ def test_an_environment_of_another_module_is_not_imported(
 def test_a_policy_of_an_unknown_class_is_refused_by_name(saved: Path, tmp_path: Path) -> None:
     printed = {"__module__": "os", "__init__": "<function system.__init__ at 0x0>"}
     evil = with_settings(saved, tmp_path / "evil.zip", policy_class=printed)
-    with pytest.raises(ValueError, match=r"its policy os\.system is not known; known: .*ActorCriticPolicy"):
+    with pytest.raises(ValueError, match=r"its policy os\.system is not known; known: the policies of .*sb3_lander"):
         load_policy(evil)
 
 

@@ -9,7 +9,7 @@ from stable_baselines3.common.distributions import CategoricalDistribution, kl_d
 from stable_baselines3.common.policies import ActorCriticPolicy
 
 from sb3_lander.policies import SeparateActorCriticPolicy
-from sb3_lander.policies.categorical import FastCategorical
+from sb3_lander.policies.distributions import FastCategorical
 
 
 def test_it_agrees_with_sb3_on_every_figure() -> None:

@@ -6,7 +6,7 @@ import pytest
 import torch as th
 from stable_baselines3.common.distributions import DiagGaussianDistribution, kl_divergence
 
-from sb3_lander.policies.gaussian import FastDiagGaussian, clamp
+from sb3_lander.policies.distributions import FastDiagGaussian, clamp
 
 
 @pytest.mark.parametrize("per_state", [False, True])
