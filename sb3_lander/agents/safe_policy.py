@@ -72,11 +72,10 @@ def load_policy(
 
 
 def _policy_class(settings: Mapping[str, Any]) -> type:
-    """Look the class up by its name, which SB3 leaves readable in what it prints of the class's methods."""
+    """Look the class up by its name, which SB3 leaves readable in what it prints of the class's constructor."""
     printed = settings.get("policy_class")
     fields = printed if isinstance(printed, dict) else {}
-    methods = (re.search(r"<function (\w+)\.\w+ at ", str(text)) for text in (fields.get("__init__"), *fields.values()))
-    named = next(filter(None, methods), None)
+    named = re.match(r"<function (\w+)\.__init__ at ", str(fields.get("__init__")))
     name = f"{fields.get('__module__')}.{named[1] if named else '?'}"
     if found := _POLICY.fullmatch(name):
         with contextlib.suppress(ImportError):

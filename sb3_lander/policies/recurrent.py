@@ -2,9 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from typing import Any
+
 import torch as th
+from gymnasium import spaces
 from sb3_contrib.common.recurrent.policies import RecurrentActorCriticPolicy
+from stable_baselines3.common.type_aliases import Schedule
 from torch import nn
+
+from sb3_lander.policies.networks import activation_factory
 
 __all__ = ["FastLstmPolicy"]
 
@@ -12,11 +19,31 @@ __all__ = ["FastLstmPolicy"]
 class FastLstmPolicy(RecurrentActorCriticPolicy):
     """sb3-contrib's recurrent policy with faster updates, for ``RecurrentPPO`` (the Zoo's ``ppo_lstm``).
 
-    The arguments are those of sb3-contrib's ``MlpLstmPolicy``; with ``features_extractor_class`` it sees pictures or
-    dictionaries. ``RecurrentPPO`` begins a sequence wherever an episode begins, and where one of a batch's sequences
-    begins an episode, which is nearly always, sb3-contrib's policy steps through all of them in Python. Here the states
-    of those are reset first, and torch goes through all sequences in one call. Results differ by float rounding only.
+    ``RecurrentPPO`` begins a sequence wherever an episode begins, and where one of a batch's sequences begins an
+    episode, which is nearly always, sb3-contrib's policy steps through all of them in Python. Here the states of those
+    are reset first, and torch goes through all sequences in one call. Results differ by float rounding only.
+
+    :param observation_space: Observation space.
+    :param action_space: Action space.
+    :param lr_schedule: Learning rate schedule; its value at 1 is the optimizer's first learning rate.
+    :param activation_fn: What makes a hidden layer's activation, such as its class, or its name (``"tanh"``,
+        ``"relu"``, ``"elu"``, ...).
+    :param kwargs: As for sb3-contrib's ``MlpLstmPolicy``; with ``features_extractor_class`` it sees pictures or
+        dictionaries.
+    :raises ValueError: If the activation's name is unknown.
     """
+
+    def __init__(
+        self,
+        observation_space: spaces.Space[Any],
+        action_space: spaces.Space[Any],
+        lr_schedule: Schedule,
+        *,
+        activation_fn: str | Callable[[], nn.Module] = nn.Tanh,
+        **kwargs: Any,
+    ) -> None:
+        activation: Any = activation_factory(activation_fn)  # SB3 only calls it
+        super().__init__(observation_space, action_space, lr_schedule, activation_fn=activation, **kwargs)
 
     @staticmethod
     def _process_sequence(

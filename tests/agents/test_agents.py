@@ -63,7 +63,7 @@ MODELS: dict[str, tuple[str, Any, str, dict[str, Any]]] = {
         "ppo_lstm",
         FastLstmPolicy,
         CONTINUOUS,
-        {**SMALL, "policy_kwargs": {"lstm_hidden_size": 8}},
+        {**SMALL, "policy_kwargs": {"lstm_hidden_size": 8, "activation_fn": "relu"}},
     ),
     "ars": ("ars", "MlpPolicy", CONTINUOUS, {"device": "cpu"}),
     "ars, linear": ("ars", "LinearPolicy", CONTINUOUS, {"device": "cpu"}),

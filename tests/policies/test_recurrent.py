@@ -105,6 +105,14 @@ def test_an_episode_that_begins_within_a_sequence_begins_with_an_empty_memory() 
     th.testing.assert_close(again, whole)
 
 
+def test_an_activation_has_a_name_that_a_yaml_can_hold() -> None:
+    env = Short(BOX, TWO)
+    named = RecurrentPPO(FastLstmPolicy, env, policy_kwargs={**SMALL, "activation_fn": "relu"}).policy
+    assert type(named.mlp_extractor.policy_net[1]) is th.nn.ReLU
+    with pytest.raises(ValueError, match="activation_fn='rely' is unknown"):
+        RecurrentPPO(FastLstmPolicy, env, policy_kwargs={**SMALL, "activation_fn": "rely"})
+
+
 def test_it_is_saved_loaded_and_predicts_with_its_memory(tmp_path: Path) -> None:
     model = model_of("two LSTMs", FastLstmPolicy).learn(64)
     model.save(tmp_path / "model.zip")

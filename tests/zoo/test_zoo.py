@@ -146,9 +146,7 @@ def test_training_continues_from_a_saved_agent(zoo: Zoo, v2_run: ShortRun, tmp_p
 @pytest.mark.parametrize(("algo", "env_id"), OTHERS)
 def test_every_other_entry_trains(zoo: Zoo, algo: str, env_id: str, tmp_path: Path) -> None:
     shorter = []
-    if algo == "ppo_lstm" and env_id == "LunarLander-v2":  # one rollout of its own length takes a minute and a half
-        shorter = ["-params", "n_steps:64"]
-    elif issubclass(ALGOS[algo], OffPolicyAlgorithm):  # some updates, too
+    if issubclass(ALGOS[algo], OffPolicyAlgorithm):  # some updates, too
         shorter = ["-params", "learning_starts:1900"]
     command = f"train --algo {algo} --env {env_id} -n 2000 --eval-freq 1000 --eval-episodes 1"
     output = zoo(command, *shorter)
