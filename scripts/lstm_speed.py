@@ -21,7 +21,7 @@ from sb3_lander.policies import FastLstmPolicy
 
 NET = {"ortho_init": False, "lstm_hidden_size": 64, "net_arch": {"pi": [64], "vf": [64]}}
 SIZES: dict[str, tuple[int, dict[str, Any], bool]] = {
-    "our entry's sizes": (128, {"n_steps": 32, "batch_size": 1024, "n_epochs": 8}, False),
+    "our entry's sizes": (64, {"n_steps": 64, "batch_size": 1024, "n_epochs": 8}, False),
     "the Zoo's sizes": (32, {"n_steps": 512, "batch_size": 128, "n_epochs": 4}, True),
 }
 

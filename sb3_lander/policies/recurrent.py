@@ -21,7 +21,8 @@ class FastLstmPolicy(RecurrentActorCriticPolicy):
 
     ``RecurrentPPO`` begins a sequence wherever an episode begins, and where one of a batch's sequences begins an
     episode, which is nearly always, sb3-contrib's policy steps through all of them in Python. Here the states of those
-    are reset first, and torch goes through all sequences in one call. Results differ by float rounding only.
+    are reset first, and torch goes through all sequences in one call. Results differ by float rounding only, and with
+    dropout by what it draws.
 
     :param observation_space: Observation space.
     :param action_space: Action space.
