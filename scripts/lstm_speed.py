@@ -2,28 +2,28 @@
 
 Usage: python scripts/lstm_speed.py [--blocks 10]
 
-A model each, with the sizes of our entry for the lander and with those of the Zoo's, in turn in one process with one
-thread. What counts is processor time: the median over the updates of theirs divided by ours, and the extremes.
+A model each, with the sizes of our entry for the lander and with those of the Zoo's, which our entry for four actions
+has, in turn in one process with one thread. What counts is processor time: the median over the updates of theirs
+divided by ours, and the extremes.
 """
 
 from __future__ import annotations
 
 import argparse
 import time
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch as th
+import yaml
 from sb3_contrib import RecurrentPPO
 
 from sb3_lander import EnvPoolVecEnv
 from sb3_lander.policies import FastLstmPolicy
 
-NET = {"ortho_init": False, "lstm_hidden_size": 64, "net_arch": {"pi": [64], "vf": [64]}}
-SIZES: dict[str, tuple[int, dict[str, Any], bool]] = {
-    "our entry's sizes": (64, {"n_steps": 64, "batch_size": 1024, "n_epochs": 8}, False),
-    "the Zoo's sizes": (32, {"n_steps": 512, "batch_size": 128, "n_epochs": 4}, True),
-}
+ENTRIES = Path(__file__).resolve().parent.parent / "hyperparams" / "ppo_lstm.yml"
+SIZES = {"our entry's sizes": "LunarLanderContinuous-v3", "the Zoo's sizes": "LunarLander-v3"}
 
 
 class Timed(RecurrentPPO):
@@ -38,10 +38,14 @@ class Timed(RecurrentPPO):
         self.seconds.append(time.process_time() - start)
 
 
-def make(policy: Any, n_envs: int, sizes: dict[str, Any], critic: bool) -> Timed:
-    """Return a model that flies landers in EnvPool."""
-    env = EnvPoolVecEnv("LunarLanderContinuous-v3", n_envs, seed=0, num_threads=1)
-    net = {**NET, "enable_critic_lstm": critic}
+def make(policy: Any, env_id: str) -> Timed:
+    """Return a model with the entry of a lander, which it flies in EnvPool."""
+    entry = yaml.safe_load(ENTRIES.read_text())[env_id]
+    env = EnvPoolVecEnv(env_id, entry["n_envs"], seed=0, num_threads=1)
+    sizes = {name: entry[name] for name in ("n_steps", "batch_size", "n_epochs")}
+    net = {
+        name: value for name, value in entry["policy_kwargs"].items() if name != "activation_fn"
+    }  # theirs takes no name
     model = Timed(policy, env, policy_kwargs=net, seed=0, device="cpu", **sizes)
     model.seconds = []
     return model
@@ -53,11 +57,11 @@ def main() -> None:
     parser.add_argument("--blocks", type=int, default=10, help="updates each (default: %(default)s)")
     arguments = parser.parse_args()
     th.set_num_threads(1)
-    for name, (n_envs, sizes, critic) in SIZES.items():
-        theirs, ours = (make(policy, n_envs, sizes, critic) for policy in ("MlpLstmPolicy", FastLstmPolicy))
+    for name, env_id in SIZES.items():
+        theirs, ours = (make(policy, env_id) for policy in ("MlpLstmPolicy", FastLstmPolicy))
         for _ in range(arguments.blocks):
             for model in (theirs, ours):
-                model.learn(n_envs * sizes["n_steps"], reset_num_timesteps=False)
+                model.learn(model.n_envs * model.n_steps, reset_num_timesteps=False)
         # The first rollouts begin all episodes at once.
         ratios = np.array(theirs.seconds[1:]) / np.array(ours.seconds[1:])
         print(
