@@ -47,6 +47,17 @@ TRUST = "; if you trust its author, load it with --trust (in Python trust=True)"
 """What to do where a file cannot be read without running its author's code."""
 
 
+class _NoOptimizer(th.optim.Optimizer):
+    """In the place of an optimizer, which acting does not need: torch's import its compiler, which takes a second."""
+
+    def __init__(self, params: Any, **settings: Any) -> None:
+        super().__init__(params, settings)
+
+    def add_param_group(self, param_group: dict[str, Any]) -> None:
+        """Keep a group of parameters as it is."""
+        self.param_groups.append(param_group)
+
+
 class UntrustedError(ValueError):
     """A file holds what only running its author's code could read."""
 
@@ -157,7 +168,7 @@ def _build(policy_class: type[Any], arguments: dict[str, Any], weights: dict[str
     if "use_sde" not in parameters and not arguments.get("use_sde"):
         arguments.pop("use_sde", None)
     if "lr_schedule" in parameters:
-        arguments["lr_schedule"] = lambda _: 0.0
+        arguments |= {"lr_schedule": lambda _: 0.0, "optimizer_class": _NoOptimizer}
     with th.random.fork_rng(devices=[]):
         try:
             with _Budget(2 * sum(tensor.numel() for tensor in weights.values()) + 2**20):
@@ -168,6 +179,7 @@ def _build(policy_class: type[Any], arguments: dict[str, Any], weights: dict[str
             if differing := sorted({name for name, _ in wanted ^ given}):
                 raise ValueError(f"its weights do not fit its settings: {', '.join(differing[:5])}")
             policy.load_state_dict(weights)
+            policy.optimizer_class = th.optim.Adam  # SB3's default, for who saves the policy and loads it with SB3
             if arguments.get("use_sde"):
                 policy.reset_noise()  # type: ignore[operator]  # torch's modules answer any name
         except ValueError:

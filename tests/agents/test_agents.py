@@ -19,6 +19,7 @@ import gymnasium as gym
 import numpy as np
 import pytest
 import torch as th
+from conftest import python
 from rl_zoo3.utils import ALGOS
 from stable_baselines3 import PPO
 from stable_baselines3.common.base_class import BaseAlgorithm
@@ -101,6 +102,23 @@ def saved(tmp_path_factory: pytest.TempPathFactory) -> Path:
     path = tmp_path_factory.mktemp("saved") / "model.zip"
     make_model("ppo with our policy").save(path)
     return path
+
+
+@pytest.mark.parametrize("name", ["ppo with our policy", "sac"])
+def test_a_policy_that_was_loaded_can_be_saved_and_loaded_with_sb3(name: str, tmp_path: Path) -> None:
+    make_model(name).save(tmp_path / "model.zip")
+    policy: Any = load_policy(tmp_path / "model.zip")
+    policy.save(tmp_path / "policy.zip")
+    again = type(policy).load(tmp_path / "policy.zip")
+    assert actions(again) == actions(policy)
+    assert isinstance(again.optimizer if name != "sac" else again.actor.optimizer, th.optim.Adam)
+
+
+def test_an_agent_is_there_without_torchs_compiler(tmp_path: Path) -> None:
+    """Its import takes a second, and acting does not need it."""
+    code = "import sys; from sb3_lander import Agent; from sb3_lander.agents import shipped_agent as shipped"
+    done = python(cwd=tmp_path, code=f"{code}; Agent.load(shipped()); print('torch._dynamo' in sys.modules)")
+    assert done == (0, "False\n")
 
 
 class Touch:
