@@ -27,7 +27,7 @@ PAGES = [
 PAGES = [path for path in PAGES if not path.name.startswith("api_")]
 
 LESS = {
-    "sb3_lander benchmark": "--seeds 1 --budget 32768 --final-episodes 2",
+    "sb3_lander benchmark": "--seeds 1 --budget 17000 --final-episodes 2",
     "sb3_lander compare": "--episodes 3",
     "sb3_lander enjoy": "-n 100 --no-render",
     "sb3_lander evaluate": "--episodes 3",
