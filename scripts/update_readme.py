@@ -184,7 +184,7 @@ def budget_rows() -> list[list[str]]:
     for name in ("budgets", "default_budget"):
         results = load(name)
         rows += ends_at(results, dict.fromkeys(results["recipes"], speed)).values()
-    return rows
+    return sorted(rows, key=lambda row: int(row[1].replace(",", "")))
 
 
 def python_example_table() -> str:
