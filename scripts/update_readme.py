@@ -142,7 +142,7 @@ def ends_at(results: Any, timed: Mapping[str, Mapping[str, Any]]) -> dict[str, l
         runs = runs_of(results, name)
         steps = runs[0]["budget"]
         seconds = steps / timed[name]["steps_per_second_with_evaluations"].value
-        cells = [str(row["seeds"]), f"{steps:,}", f"{seconds:.0f}", *median_and_worst([run["final"] for run in runs])]
+        cells = [str(row["seeds"]), f"{steps:,}", f"{seconds:,.0f}", *median_and_worst([run["final"] for run in runs])]
         rows[name] = [*cells, f"{row['length'].value:.0f}"]
     return rows
 
