@@ -17,15 +17,22 @@ import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
+
+if TYPE_CHECKING:
+    from stable_baselines3 import PPO
 
 HERE = Path(__file__).resolve().parent.parent
 SETTINGS = ("n_steps", "batch_size", "n_epochs", "gamma", "gae_lambda", "ent_coef", "vf_coef", "max_grad_norm")
 
 
-def serve() -> None:
-    """Train with the package that is first on the path; for each line on stdin one iteration, and its figures."""
+def make_model(num_threads: int | None = None) -> PPO:
+    """Return PPO with the recipe for the lander, of the package that is first on the path.
+
+    :param num_threads: EnvPool's; torch gets one.
+    """
     import torch as th
     import yaml
     from stable_baselines3 import PPO
@@ -34,9 +41,9 @@ def serve() -> None:
 
     th.set_num_threads(1)
     recipe = yaml.safe_load((HERE / "hyperparams" / "ppo.yml").read_text())["LunarLanderContinuous-v3"]
-    env = sb3_lander.EnvPoolVecEnv("LunarLanderContinuous-v3", recipe["n_envs"], seed=0, num_threads=1)
+    env = sb3_lander.EnvPoolVecEnv("LunarLanderContinuous-v3", recipe["n_envs"], seed=0, num_threads=num_threads)
     options = {name: recipe[name] for name in SETTINGS}
-    model = PPO(
+    return PPO(
         sb3_lander.SeparateActorCriticPolicy,
         env,
         learning_rate=2.5e-3,
@@ -45,6 +52,14 @@ def serve() -> None:
         seed=0,
         **options,
     )
+
+
+def serve() -> None:
+    """Train with the package that is first on the path; for each line on stdin one iteration, and its figures."""
+    import sb3_lander
+
+    model = make_model(num_threads=1)
+    env = model.env
     steps = model.n_steps * model.n_envs
     updates = model.n_epochs * steps // model.batch_size
     _, callback = model._setup_learn(10**9)

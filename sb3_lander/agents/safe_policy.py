@@ -48,7 +48,7 @@ TRUST = "; if you trust its author, load it with --trust (in Python trust=True)"
 
 
 class _NoOptimizer(th.optim.Optimizer):
-    """In the place of an optimizer, which acting does not need: torch's import its compiler, which takes a second."""
+    """In the place of an optimizer, which acting does not need: torch's own imports its compiler, for a second."""
 
     def __init__(self, params: Any, **settings: Any) -> None:
         super().__init__(params, settings)

@@ -128,7 +128,7 @@ class _Watch(BaseCallback):
         return not is_solved and (limit is None or self.num_timesteps <= limit)
 
 
-def _time_method(instance: Any, method: str, spent: dict[str, float], name: str) -> None:
+def time_method(instance: Any, method: str, spent: dict[str, float], name: str) -> None:
     """Add the time of every call of one object's method to ``spent[name]``."""
     function = getattr(instance, method)
 
@@ -191,11 +191,11 @@ def train(recipe: Recipe, seed: int, measurement: Measurement) -> dict[str, Any]
         spent = {"envs": 0.0}
         # Of the environments themselves: the Zoo pickles a VecNormalize around them, which must not hold the timer.
         for method in ("step_async", "step_wait"):
-            _time_method(model.env.unwrapped, method, spent, "envs")
+            time_method(model.env.unwrapped, method, spent, "envs")
         watch = _Watch(measurement, manager.n_timesteps)
         for callback in manager.callbacks:
             if isinstance(callback, EvalCallback):
-                _time_method(callback, "_on_step", watch.zoo_evaluations, "seconds")
+                time_method(callback, "_on_step", watch.zoo_evaluations, "seconds")
         callback = CallbackList([*manager.callbacks, watch])
         model.learn(manager.n_timesteps, callback=callback, log_interval=None, **_workers(manager, model))
         seconds, zoo_seconds = watch.seconds(), watch.zoo_evaluations["seconds"]
